@@ -1,0 +1,103 @@
+// The whole C++ surface on a page.
+//
+// To add a kernel: write `void softmax_forward(Out<float> y, In<float> x)` in csrc/cpu/softmax.cpp, declare it in
+// csrc/cpu/kernels.h, and put its row, KERNEL(softmax_forward), in the table below. The arguments' conversions and checks follow
+// from the signature (binding.h); an elementwise op is one row of csrc/cpu/elementwise.h and nothing else.
+
+#define MINIGRAD_IMPORT_ARRAY
+#include "binding.h"
+
+#include <pybind11/pybind11.h>
+
+#include "cpu/kernels.h"
+#include "cpu/memory.h"
+#include "cpu/parallel.h"
+#include "pooled_array.h"
+#include "cpu_flags.h"
+
+namespace py = pybind11;
+
+namespace {
+
+#define ROW(name, formula) KERNEL(name),
+
+PyMethodDef kernels[] = {
+    MINIGRAD_ELEMENTWISE(ROW, ROW, ROW, ROW)
+    KERNEL(copy_forward),
+    KERNEL(axpy_forward),
+    KERNEL(clamp_forward),
+    KERNEL(clamp_backward),
+    KERNEL(pow_scalar_forward),
+    KERNEL(pow_scalar_backward),
+    KERNEL(where_forward),
+
+    KERNEL(sum_forward),
+    KERNEL(mean_forward),
+    KERNEL(prod_forward),
+    KERNEL(max_forward),
+    KERNEL(min_forward),
+    KERNEL(logsumexp_forward),
+    KERNEL(var_forward),
+    KERNEL(cumsum_forward),
+
+    KERNEL(matmul_forward),
+    KERNEL(linear_forward),
+
+    KERNEL(uniform_fill),
+    KERNEL(normal_fill),
+    KERNEL(dropout_forward),
+    KERNEL(dropout_backward),
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyMethodDef others[] = {
+    {"empty", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&minigrad::binding::empty)), METH_FASTCALL,
+     "empty(shape, dtype) -> ndarray on a 64-byte aligned buffer of the pool, not initialised"},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+py::dict memory_stats() {
+  const auto stats = minigrad::memory_stats();
+  py::dict out;
+  out["allocated"] = stats.allocated;
+  out["cached"] = stats.cached;
+  out["reserved"] = stats.reserved();
+  out["peak"] = stats.peak;
+  out["allocations"] = stats.allocations;
+  out["reuses"] = stats.reuses;
+  out["frees"] = stats.frees;
+  out["cache_limit"] = stats.cache_limit;
+  return out;
+}
+
+py::list kernel_names() {
+  py::list names;
+  for (const PyMethodDef* row = kernels; row->ml_name; ++row) names.append(row->ml_name);
+  return names;
+}
+
+py::dict cpu_flags() {
+  py::dict out;
+  for (const auto& flag : minigrad::cpu_flags()) out[flag.name] = flag.present;
+  return out;
+}
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+#define JOIN_OF(a, b) a##b
+#define JOIN(a, b) JOIN_OF(a, b)
+
+}  // namespace
+
+PYBIND11_MODULE(JOIN(_C_, MINIGRAD_ISA), m) {
+  if (_import_array() < 0 || !minigrad::binding::ready_pooled_array()) throw py::error_already_set();
+  if (PyModule_AddFunctions(m.ptr(), kernels) < 0 || PyModule_AddFunctions(m.ptr(), others) < 0) throw py::error_already_set();
+  m.attr("isa") = TEXT(MINIGRAD_ISA);
+  m.attr("KERNELS") = kernel_names();
+  m.def("cpu_flags", &cpu_flags, "Instruction sets that this processor and its operating system can run.");
+  m.def("get_num_threads", &minigrad::num_threads);
+  m.def("set_num_threads", &minigrad::set_num_threads, py::arg("threads"));
+  m.def("memory_stats", &memory_stats, "Bytes in use, kept for reuse, their sum and peak, and how many requests there were.");
+  m.def("reset_peak", &minigrad::reset_peak, "Start measuring the peak anew.");
+  m.def("empty_cache", &minigrad::empty_cache, "Give the buffers kept for reuse back to the system.");
+}

@@ -1,0 +1,31 @@
+// Every kernel that has a C++ body, in the order of the files. Arrays first (outputs, then inputs), then numbers.
+#pragma once
+
+#include "cpu/array.h"
+#include "cpu/elementwise.h"
+
+namespace minigrad {
+
+// reduce.cpp: x (outer, n, inner) -> y (outer, inner)
+void sum_forward(Out<float> y, In<float> x);
+void mean_forward(Out<float> y, In<float> x);
+void prod_forward(Out<float> y, In<float> x);
+void max_forward(Out<float> y, Out<int64_t> index, In<float> x);
+void min_forward(Out<float> y, Out<int64_t> index, In<float> x);
+void logsumexp_forward(Out<float> y, In<float> x);
+void var_forward(Out<float> y, Out<float> mean, In<float> x, double correction);
+
+// cumulative.cpp: x, y (outer, n, inner)
+void cumsum_forward(Out<float> y, In<float> x);
+
+// matmul.cpp: y (B, m, n), a (B or 1, m, k) or (.., k, m), b (B or 1, k, n) or (.., n, k)
+void matmul_forward(Out<float> y, In<float> a, In<float> b, bool transpose_a, bool transpose_b);
+void linear_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias);
+
+// random.cpp: Philox4x32-10, key = seed, counter = offset + i / 4, lane = i % 4
+void uniform_fill(Out<float> y, int64_t seed, int64_t offset);
+void normal_fill(Out<float> y, int64_t seed, int64_t offset);
+void dropout_forward(Out<float> y, In<float> x, float p, int64_t seed, int64_t offset);
+void dropout_backward(Out<float> dx, In<float> dy, float p, int64_t seed, int64_t offset);
+
+}  // namespace minigrad

@@ -1,0 +1,237 @@
+// The pool behind parallel.h. Read run_chunks, then work, then help.
+
+#include "cpu/parallel.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+#include "cpu/denormals.h"
+
+namespace minigrad {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+// A helper spins this long after its last chunk: it bridges the Python between two kernels, and a sleeper costs 6 to 45 us to wake.
+constexpr auto kSpin = std::chrono::microseconds(100);
+constexpr int kMaxThreads = 256;
+
+void pause() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) && defined(__GNUC__)
+  asm volatile("yield");
+#endif
+}
+
+int usable_cores() {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  return cores > 0 ? cores : 1;
+}
+
+int clamp_threads(long threads) { return threads < 1 ? 1 : threads > kMaxThreads ? kMaxThreads : static_cast<int>(threads); }
+
+int default_threads() {
+  const char* wanted = std::getenv("MINIGRAD_NUM_THREADS");
+  const long threads = wanted ? std::strtol(wanted, nullptr, 10) : 0;
+  return clamp_threads(threads > 0 ? threads : usable_cores());
+}
+
+std::atomic<int>& thread_count() {
+  static std::atomic<int> count{default_threads()};
+  return count;
+}
+
+// True while this thread runs a chunk: what it calls must not fork again.
+thread_local bool inside = false;
+
+class Pool {
+ public:
+  static Pool& instance();
+
+  bool try_acquire() { return !busy_.exchange(true, std::memory_order_acquire); }
+  void release() { busy_.store(false, std::memory_order_release); }
+  void acquire() {
+    while (!try_acquire()) std::this_thread::yield();
+  }
+
+  std::exception_ptr run(Size n, Size grain, Size chunks, detail::ChunkBody body, void* context);
+  void stop_helpers();
+
+ private:
+  Size work();
+  void help();
+  void sleep();
+  void start_helpers(int wanted);
+  void wake(Size chunks);
+
+  std::atomic<bool> busy_{false};
+  // The job. It is written before `unclaimed_` and cannot change while a claimed chunk is unfinished.
+  detail::ChunkBody body_ = nullptr;
+  void* context_ = nullptr;
+  Size n_ = 0, grain_ = 1, chunks_ = 0;
+  std::exception_ptr error_;
+  std::mutex error_mutex_;
+  // Epoch of the job in the high half, chunks nobody has claimed in the low half: one CAS claims a chunk of this very job.
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<Size> finished_{0};
+  alignas(64) std::atomic<int> sleepers_{0};
+  std::atomic<bool> stop_{false};
+  std::mutex sleep_mutex_;
+  std::condition_variable awake_;
+  std::vector<std::thread> helpers_;
+};
+
+// Never destroyed: helpers may still look at it while the process exits. A forked child has no helpers and makes a pool of its own.
+std::atomic<Pool*> pool{nullptr};
+
+Pool& Pool::instance() {
+  Pool* current = pool.load(std::memory_order_acquire);
+  if (current) return *current;
+#if defined(__unix__) || defined(__APPLE__)
+  static const int registered = pthread_atfork(nullptr, nullptr, [] {
+    pool.store(nullptr);
+    inside = false;
+  });
+  (void)registered;
+#endif
+  Pool* fresh = new Pool;
+  if (pool.compare_exchange_strong(current, fresh)) return *fresh;
+  delete fresh;
+  return *current;
+}
+
+// Claims and runs chunks until none is left; returns how many it ran.
+Size Pool::work() {
+  Size done = 0;
+  uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  while (const Size left = static_cast<Size>(ticket & 0xffffffff)) {
+    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
+    const Size begin = (chunks_ - left) * grain_;
+    try {
+      body_(context_, begin, begin + grain_ < n_ ? begin + grain_ : n_);
+    } catch (...) {
+      std::lock_guard<std::mutex> lock(error_mutex_);
+      error_ = std::current_exception();
+    }
+    ++done;
+    ticket = ticket_.load(std::memory_order_acquire);
+  }
+  if (done) finished_.fetch_add(done, std::memory_order_acq_rel);
+  return done;
+}
+
+void Pool::sleep() {
+  std::unique_lock<std::mutex> lock(sleep_mutex_);
+  sleepers_.fetch_add(1);
+  awake_.wait(lock, [this] { return stop_.load() || (ticket_.load() & 0xffffffff); });
+  sleepers_.fetch_sub(1);
+}
+
+void Pool::help() {
+  const FlushDenormals flush;
+  inside = true;
+  const auto spin = thread_count().load() <= usable_cores() ? Clock::duration(kSpin) : Clock::duration(0);
+  auto last = Clock::now();
+  while (!stop_.load(std::memory_order_relaxed)) {
+    if (work()) last = Clock::now();
+    for (int i = 0; i < 32 && !(ticket_.load(std::memory_order_relaxed) & 0xffffffff); ++i) pause();
+    if (Clock::now() - last < spin) continue;
+    sleep();
+    last = Clock::now();
+  }
+}
+
+void Pool::start_helpers(int wanted) {
+  try {
+    while (static_cast<int>(helpers_.size()) < wanted) helpers_.emplace_back([this] { help(); });
+  } catch (const std::system_error&) {  // no more threads to be had: fewer helpers do the same work
+  }
+}
+
+void Pool::stop_helpers() {
+  {
+    std::lock_guard<std::mutex> lock(sleep_mutex_);
+    stop_.store(true);
+  }
+  awake_.notify_all();
+  for (auto& helper : helpers_) helper.join();
+  helpers_.clear();
+  stop_.store(false);
+}
+
+void Pool::wake(Size chunks) {
+  if (sleepers_.load() == 0) return;
+  { std::lock_guard<std::mutex> lock(sleep_mutex_); }  // a helper between its last look and its sleep holds this lock
+  if (chunks > static_cast<Size>(helpers_.size()))
+    awake_.notify_all();
+  else
+    for (Size i = 1; i < chunks; ++i) awake_.notify_one();
+}
+
+std::exception_ptr Pool::run(Size n, Size grain, Size chunks, detail::ChunkBody body, void* context) {
+  start_helpers(thread_count().load() - 1);
+  body_ = body, context_ = context, n_ = n, grain_ = grain, chunks_ = chunks;
+  finished_.store(0, std::memory_order_relaxed);
+  const uint64_t epoch = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
+  ticket_.store(epoch << 32 | static_cast<uint64_t>(chunks));
+  wake(chunks);
+  inside = true;
+  work();
+  inside = false;
+  // Only chunks that a helper has begun are left; should it share our core, give the core away after a while.
+  for (int spins = 0; finished_.load(std::memory_order_acquire) != chunks; ++spins)
+    spins < 4096 ? pause() : std::this_thread::yield();
+  return std::exchange(error_, nullptr);
+}
+
+}  // namespace
+
+int num_threads() { return thread_count().load(); }
+
+void set_num_threads(int threads) {
+  require(threads >= 1, "the number of threads must be at least 1");
+  Pool& current = Pool::instance();
+  current.acquire();
+  if (clamp_threads(threads) != num_threads()) {
+    current.stop_helpers();
+    thread_count().store(clamp_threads(threads));
+  }
+  current.release();
+}
+
+namespace detail {
+
+void run_chunks(Size n, Size grain, ChunkBody body, void* context) {
+  const Size chunks = (n + grain - 1) / grain;
+  require(chunks <= 0xffffffff, "parallel_for: more than 2^32 chunks");
+  if (inside || num_threads() == 1 || !Pool::instance().try_acquire()) {
+    for (Size i = 0; i < chunks; ++i) body(context, i * grain, (i + 1) * grain < n ? (i + 1) * grain : n);
+    return;
+  }
+  Pool& current = Pool::instance();
+  const std::exception_ptr error = current.run(n, grain, chunks, body, context);
+  current.release();
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace detail
+}  // namespace minigrad

@@ -1,0 +1,225 @@
+// Simd<T, N>: N lanes of T as one value, on GCC's and Clang's vector extensions; one lane of plain T on any other compiler.
+//
+// Width: 64 bytes with AVX-512, 32 with AVX2, else 16 (SSE2, NEON). A comparison gives a mask of integers, 0 or -1 in each lane.
+// `load(p, n)` and `store(p, n)` touch only the first n lanes, so a loop needs no second body for its tail.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "cpu/array.h"
+
+namespace minigrad {
+
+#if defined(MINIGRAD_SIMD_BYTES)
+constexpr int kSimdBytes = MINIGRAD_SIMD_BYTES;  // tests compile the one-lane form with it
+#elif !defined(__GNUC__)
+constexpr int kSimdBytes = 4;
+#elif defined(__AVX512F__)
+constexpr int kSimdBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kSimdBytes = 32;
+#else
+constexpr int kSimdBytes = 16;
+#endif
+
+constexpr int kLanes = kSimdBytes / 4;  // of float
+
+namespace detail {
+template <class T, int N>
+struct Vector {
+#if defined(__GNUC__)
+  typedef T type __attribute__((vector_size(N * sizeof(T))));
+#else
+  static_assert(N == 1, "this compiler has no vector extensions");
+  using type = T;
+#endif
+};
+template <class T>
+struct Vector<T, 1> {
+  using type = T;
+};
+template <int bytes>
+struct Integer;
+template <>
+struct Integer<1> {
+  using type = int8_t;
+};
+template <>
+struct Integer<4> {
+  using type = int32_t;
+};
+template <>
+struct Integer<8> {
+  using type = int64_t;
+};
+}  // namespace detail
+
+template <class T, int N = kLanes>
+struct Simd {
+  using Vec = typename detail::Vector<T, N>::type;
+  using Mask = Simd<typename detail::Integer<sizeof(T)>::type, N>;
+  static constexpr int lanes = N;
+  Vec v;
+
+  Simd() = default;
+  Simd(T x) {
+    if constexpr (N == 1)
+      v = x;
+    else
+      v = x - Vec{};  // not x + 0, which would lose the sign of -0
+  }
+  template <class V = Vec, class = std::enable_if_t<!std::is_same_v<V, T>>>
+  Simd(V x) : v(x) {}
+
+  static Simd load(const T* p) {
+    Simd r;
+    std::memcpy(&r.v, p, sizeof r.v);
+    return r;
+  }
+  static Simd load(const T* p, Size n) {
+    Simd r(T{});
+    std::memcpy(&r.v, p, n * sizeof(T));
+    return r;
+  }
+  void store(T* p) const { std::memcpy(p, &v, sizeof v); }
+  void store(T* p, Size n) const { std::memcpy(p, &v, n * sizeof(T)); }
+
+  T operator[](int i) const {
+    if constexpr (N == 1)
+      return v;
+    else
+      return v[i];
+  }
+
+  friend Simd operator+(Simd a, Simd b) { return Simd(a.v + b.v); }
+  friend Simd operator-(Simd a, Simd b) { return Simd(a.v - b.v); }
+  friend Simd operator*(Simd a, Simd b) { return Simd(a.v * b.v); }
+  friend Simd operator/(Simd a, Simd b) { return Simd(a.v / b.v); }
+  friend Simd operator-(Simd a) { return Simd(-a.v); }
+  friend Simd operator&(Simd a, Simd b) { return Simd(a.v & b.v); }
+  friend Simd operator|(Simd a, Simd b) { return Simd(a.v | b.v); }
+  friend Simd operator^(Simd a, Simd b) { return Simd(a.v ^ b.v); }
+  friend Simd operator<<(Simd a, int bits) { return Simd(a.v << bits); }
+  friend Simd operator>>(Simd a, int bits) { return Simd(a.v >> bits); }
+  Simd& operator+=(Simd b) { return *this = *this + b; }
+  Simd& operator*=(Simd b) { return *this = *this * b; }
+
+  static Mask mask(decltype(Vec{} < Vec{}) m) {
+    if constexpr (N == 1)
+      return Mask(-static_cast<typename detail::Integer<sizeof(T)>::type>(m));
+    else
+      return Mask((typename Mask::Vec)(m));
+  }
+  friend Mask operator<(Simd a, Simd b) { return mask(a.v < b.v); }
+  friend Mask operator<=(Simd a, Simd b) { return mask(a.v <= b.v); }
+  friend Mask operator>(Simd a, Simd b) { return mask(a.v > b.v); }
+  friend Mask operator>=(Simd a, Simd b) { return mask(a.v >= b.v); }
+  friend Mask operator==(Simd a, Simd b) { return mask(a.v == b.v); }
+  friend Mask operator!=(Simd a, Simd b) { return mask(a.v != b.v); }
+};
+
+using VFloat = Simd<float>;
+using VInt = Simd<int32_t>;
+
+template <class T, int N>
+Simd<T, N> select(typename Simd<T, N>::Mask m, Simd<T, N> a, Simd<T, N> b) {
+  return Simd<T, N>(m.v ? a.v : b.v);
+}
+template <class T, int N>
+Simd<T, N> select(typename Simd<T, N>::Mask m, T a, Simd<T, N> b) {
+  return select(m, Simd<T, N>(a), b);
+}
+template <class T, int N>
+Simd<T, N> select(typename Simd<T, N>::Mask m, Simd<T, N> a, T b) {
+  return select(m, a, Simd<T, N>(b));
+}
+
+template <class To, class T, int N>
+Simd<To, N> convert(Simd<T, N> a) {
+#if defined(__GNUC__)
+  if constexpr (N > 1) return Simd<To, N>(__builtin_convertvector(a.v, typename Simd<To, N>::Vec));
+#endif
+  if constexpr (N == 1) return Simd<To, N>(static_cast<To>(a.v));
+}
+
+template <class To, class T, int N>
+Simd<To, N> bitcast(Simd<T, N> a) {
+  static_assert(sizeof(To) == sizeof(T));
+  Simd<To, N> r;
+  std::memcpy(&r.v, &a.v, sizeof r.v);
+  return r;
+}
+
+// a * b + c, in one rounding where the processor has it.
+template <class T, int N>
+Simd<T, N> fma(Simd<T, N> a, Simd<T, N> b, Simd<T, N> c) {
+  return Simd<T, N>(a.v * b.v + c.v);
+}
+
+// The processor's own min and max: the second operand when either is NaN.
+template <class T, int N>
+Simd<T, N> min(Simd<T, N> a, Simd<T, N> b) {
+  return Simd<T, N>(a.v < b.v ? a.v : b.v);
+}
+template <class T, int N>
+Simd<T, N> max(Simd<T, N> a, Simd<T, N> b) {
+  return Simd<T, N>(a.v > b.v ? a.v : b.v);
+}
+
+template <int N>
+Simd<float, N> abs(Simd<float, N> x) {
+  return bitcast<float>(bitcast<int32_t>(x) & Simd<int32_t, N>(0x7fffffff));
+}
+// |x| with the sign of s.
+template <int N>
+Simd<float, N> copysign(Simd<float, N> x, Simd<float, N> s) {
+  const Simd<int32_t, N> sign(INT32_MIN);
+  return bitcast<float>((bitcast<int32_t>(x) & Simd<int32_t, N>(INT32_MAX)) | (bitcast<int32_t>(s) & sign));
+}
+template <int N>
+typename Simd<float, N>::Mask is_nan(Simd<float, N> x) {
+  return x != x;
+}
+
+template <class T, int N>
+Simd<T, N> sqrt(Simd<T, N> x) {
+  T lane[N];
+  x.store(lane);
+  for (int i = 0; i < N; ++i) lane[i] = std::sqrt(lane[i]);
+  return Simd<T, N>::load(lane);
+}
+
+// The first n lanes of x, zeros after them.
+template <int N>
+Simd<float, N> keep_first(Simd<float, N> x, Size n) {
+  float lane[N] = {};
+  x.store(lane, n);
+  return Simd<float, N>::load(lane);
+}
+
+// Lanes folded in halves: always the same order.
+template <class T, int N, class F>
+T fold(Simd<T, N> x, F f) {
+  T lane[N];
+  x.store(lane);
+  for (int half = N / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] = f(lane[i], lane[i + half]);
+  return lane[0];
+}
+template <class T, int N>
+T sum(Simd<T, N> x) {
+  return fold(x, [](T a, T b) { return a + b; });
+}
+template <class T, int N>
+T largest(Simd<T, N> x) {
+  return fold(x, [](T a, T b) { return a > b ? a : b; });
+}
+template <class T, int N>
+bool any(Simd<T, N> mask) {
+  return fold(mask, [](T a, T b) { return static_cast<T>(a | b); }) != 0;
+}
+
+}  // namespace minigrad

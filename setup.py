@@ -1,0 +1,77 @@
+"""The extension only: one module per instruction set, from the same sources. All metadata lives in pyproject.toml.
+
+`minigrad/backend/cpu.py` picks the module when the package is imported. Each is optional: with no compiler the package still
+installs and runs on the numpy reference. While working on a kernel, `MINIGRAD_BUILD=baseline,avx2 python setup.py build_ext
+--inplace` rebuilds only what changed, and only for the instruction sets named.
+"""
+
+import os
+import platform
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy
+import pybind11
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+MSVC = os.name == "nt" and "CC" not in os.environ
+ISAS = {"baseline": []}
+if X86 and not MSVC:
+    ISAS["avx2"] = ["-mavx2", "-mfma", "-mf16c", "-mbmi2"]
+    ISAS["avx512"] = [*ISAS["avx2"], "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
+
+if wanted := os.environ.get("MINIGRAD_BUILD"):
+    ISAS = {isa: ISAS[isa] for isa in wanted.split(",")}
+
+SOURCES = sorted(path.as_posix() for path in Path("csrc").rglob("*.cpp"))
+HEADERS = sorted(path.as_posix() for path in Path("csrc").rglob("*.h"))
+# NaN and infinity must pass unharmed, so never -ffast-math; the two flags free sqrt and select from errno and traps.
+FLAGS = ["/O2", "/std:c++17", "/EHsc"] if MSVC else [
+    "-std=c++17", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0",
+    "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Wno-unused-function", "-Wno-psabi",
+]  # fmt: skip
+
+
+class BuildExtension(build_ext):
+    """Compile the sources of each module on all cores, into a folder of its own, and only those that changed."""
+
+    def build_extension(self, ext):
+        base, self.build_temp = self.build_temp, os.path.join(self.build_temp, ext.name)
+        original, self.compiler.compile = self.compiler.compile, self.compile_in_parallel
+        self.single_compile = original
+        try:
+            super().build_extension(ext)
+        finally:
+            self.build_temp, self.compiler.compile = base, original
+
+    def compile_in_parallel(self, sources, output_dir=None, depends=None, **options):
+        newest_header = max(os.path.getmtime(header) for header in HEADERS)
+        objects = self.compiler.object_filenames(sources, output_dir=output_dir)
+
+        def compile_one(source, target):
+            newest = max(os.path.getmtime(source), newest_header)
+            if self.force or not os.path.exists(target) or os.path.getmtime(target) < newest:
+                self.single_compile([source], output_dir=output_dir, **options)
+
+        with ThreadPoolExecutor(os.cpu_count()) as workers:
+            list(workers.map(compile_one, sources, objects))
+        return objects
+
+
+def extension(isa, flags):
+    return Extension(
+        f"minigrad._C_{isa}",
+        SOURCES,
+        depends=HEADERS,
+        include_dirs=["csrc", pybind11.get_include(), numpy.get_include()],
+        define_macros=[("MINIGRAD_ISA", isa)],
+        extra_compile_args=FLAGS + flags,
+        extra_link_args=[] if MSVC else ["-pthread"],
+        language="c++",
+        optional=True,
+    )
+
+
+setup(ext_modules=[extension(isa, flags) for isa, flags in ISAS.items()], cmdclass={"build_ext": BuildExtension})
