@@ -2,11 +2,13 @@
 
 There is one module per instruction set (`minigrad._C_baseline`, `_C_avx2`, `_C_avx512`), built from the same sources. `_choose`
 takes the best that the processor runs; `MINIGRAD_ISA` asks for another, `MINIGRAD_BACKEND=numpy` for none. Where there is no module,
-`isa` is None and `reason` says why.
+`kernels()` is empty, `isa()` is None, and `reason()` says why.
 """
 
 import importlib
 import os
+
+import numpy as np
 
 ISAS = {  # the best first: what each needs of the processor
     "avx512": ("avx2", "fma", "bmi2", "avx512f", "avx512bw", "avx512dq", "avx512vl"),
@@ -44,8 +46,17 @@ def _choose():
     return None, reason
 
 
-_module, reason = _choose()
-isa = _module.isa if _module else None
+_module, _reason = _choose()
+
+
+def isa():
+    """The instruction set of the module in use, or None."""
+    return _module.isa if _module else None
+
+
+def reason():
+    """Why the extension, or the instruction set that was asked for, is not in use; None when all is well."""
+    return _reason
 
 
 def kernels():
@@ -58,8 +69,9 @@ def cpu_flags():
     return _module.cpu_flags() if _module else {}
 
 
-# None where there is no extension: `empty(shape, dtype)` is an uninitialised, 64-byte aligned array on the buffer pool.
-empty = getattr(_module, "empty", None)
+# empty(shape, dtype): an uninitialised array, 64-byte aligned and from the buffer pool where there is an extension.
+empty = getattr(_module, "empty", np.empty)
+# The thread and buffer pools; None where there is no extension.
 set_num_threads = getattr(_module, "set_num_threads", None)
 get_num_threads = getattr(_module, "get_num_threads", None)
 memory_stats = getattr(_module, "memory_stats", None)
