@@ -215,12 +215,13 @@ inline PyObject* raise(const char* kernel, std::exception_ptr error) {
   }
 }
 
-template <auto kernel, class Name, class... A, std::size_t... I>
-PyObject* call(void (*)(A...), PyObject* const* arguments, Py_ssize_t count, std::index_sequence<I...>) {
+// One body per signature, whatever the kernel: this keeps the build short.
+template <class... A, std::size_t... I>
+PyObject* call(const char* name, void (*kernel)(A...), PyObject* const* arguments, Py_ssize_t count, std::index_sequence<I...>) {
   if (count != sizeof...(A))
-    return PyErr_Format(PyExc_TypeError, "[%s] expected %d arguments, found %zd", Name::text(), int(sizeof...(A)), count);
+    return PyErr_Format(PyExc_TypeError, "[%s] expected %d arguments, found %zd", name, int(sizeof...(A)), count);
   std::tuple<A...> values;
-  if (!(Cast<A>::read(arguments[I], std::get<I>(values), Where{Name::text(), int(I) + 1}) && ...)) return nullptr;
+  if (!(Cast<A>::read(arguments[I], std::get<I>(values), Where{name, int(I) + 1}) && ...)) return nullptr;
 
   std::exception_ptr error;
   const Size work = (elements(std::get<I>(values)) + ... + 0);
@@ -233,20 +234,18 @@ PyObject* call(void (*)(A...), PyObject* const* arguments, Py_ssize_t count, std
     error = std::current_exception();
   }
   if (released) PyEval_RestoreThread(released);
-  if (error) return raise(Name::text(), error);
+  if (error) return raise(name, error);
   Py_RETURN_NONE;
 }
 
-template <class>
-struct Arity;
 template <class... A>
-struct Arity<void (*)(A...)> {
-  using Indices = std::index_sequence_for<A...>;
-};
+PyObject* call(const char* name, void (*kernel)(A...), PyObject* const* arguments, Py_ssize_t count) {
+  return call(name, kernel, arguments, count, std::index_sequence_for<A...>{});
+}
 
 template <auto kernel, class Name>
 PyObject* entry(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-  return call<kernel, Name>(kernel, arguments, count, typename Arity<decltype(kernel)>::Indices{});
+  return call(Name::text(), kernel, arguments, count);
 }
 
 template <auto kernel, class Name>
