@@ -1,0 +1,1 @@
+"""backend: where arrays live and who computes on them. Read `array.py`, then `cpu.py`."""

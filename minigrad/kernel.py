@@ -1,0 +1,137 @@
+"""kernel: the only dispatch. One name, several bodies, chosen by the kind of array and its dtype.
+
+A kernel is a function on arrays, out-parameters first: `softmax_forward(y, x)`. The Python function under `@kernel` is its
+reference; the C++ body of the same name comes from the extension:
+
+    float32             the native body if there is one, else the reference
+    float16, bfloat16   widened to float32, run as float32, rounded once on the way out
+    all else            the reference
+
+`use_backend("numpy")` or `tier("reference")` choose the reference everywhere; `MINIGRAD_TRACE=1` prints which body ran.
+"""
+
+import os
+import sys
+from contextlib import contextmanager
+from functools import wraps
+
+from minigrad.backend import cpu
+from minigrad.backend.array import cast, is_array, quiet
+from minigrad.dtypes import HALVES, float32
+
+KERNELS = {}  # name -> Kernel, in the order of definition
+_native = cpu.kernels()  # name -> native body; empty when the reference is to run
+_trace = os.environ.get("MINIGRAD_TRACE", "0") not in ("", "0")
+
+
+class Kernel:
+    """One kernel: calling it runs the body for the array in position `key` (the first, unless said otherwise)."""
+
+    def __init__(self, reference, outs, key):
+        self.name, self.reference, self.outs, self.key = reference.__name__, quiet(reference), outs, key
+        self.__doc__, self.__module__ = reference.__doc__, reference.__module__
+        self.bodies = {}
+
+    def __call__(self, *args):
+        array = args[self.key]
+        body = self.bodies.get((type(array), array.dtype)) or self.choose(array)
+        body(*args)
+
+    def choose(self, array):
+        """Find the body for arrays like this one, once."""
+        if array.dtype in HALVES:
+            body = widened(self.native(), self.outs)
+        else:
+            body = self.native() if array.dtype is float32 else self.reference
+        body = traced(self.name, body) if _trace else body
+        self.bodies[type(array), array.dtype] = body
+        return body
+
+    def native(self):
+        return _native.get(self.name, self.reference)
+
+    def __repr__(self):
+        return f"<kernel {self.name}>"
+
+
+def kernel(outs=1, key=0):
+    """Make a reference function a kernel. `outs`: how many leading arguments it writes; `key`: whose dtype decides."""
+
+    def register(reference):
+        if reference.__name__ in KERNELS:
+            raise ValueError(f"[kernel] {reference.__name__} is defined twice")
+        KERNELS[reference.__name__] = Kernel(reference, outs, key)
+        return KERNELS[reference.__name__]
+
+    return register
+
+
+def widened(body, outs):
+    """A body for two-byte floats: compute in float32, round once."""
+
+    @wraps(body)
+    def call(*args):
+        wide = [cast(a, float32) if is_array(a) and a.dtype in HALVES else a for a in args]
+        body(*wide)
+        for out, result in zip(args[:outs], wide, strict=False):
+            if result is not out and out is not None:
+                out[...] = result
+
+    return call
+
+
+def traced(name, body):
+    where = "reference" if getattr(body, "__module__", "").startswith("minigrad.ops") else f"native {cpu.isa()}"
+
+    def call(*args):
+        shapes = " ".join(f"{a.dtype}{list(a.shape)}" if is_array(a) else repr(a) for a in args)
+        print(f"[minigrad] {name} ({where}) {shapes}", file=sys.stderr)
+        body(*args)
+
+    return call
+
+
+# Choosing the backend ------------------------------------------------------------------------------------------------
+
+
+def backend_name():
+    """The backend in use: "cpu" (C++ bodies where they exist) or "numpy" (the reference everywhere)."""
+    return "cpu" if _native else "numpy"
+
+
+def use_backend(name):
+    """Run kernels on "cpu" (C++ bodies where they exist) or on "numpy" (the reference).
+
+    Errors: ValueError for another name; RuntimeError when "cpu" is asked for and the extension is missing.
+
+    >>> import minigrad as mg
+    >>> before = mg.backend_name()
+    >>> mg.use_backend("numpy")
+    ... mg.backend_name()
+    'numpy'
+    >>> mg.use_backend(before)
+    """
+    global _native
+    if name not in ("cpu", "numpy"):
+        raise ValueError(f"[use_backend] unknown backend {name!r}, expected 'cpu' or 'numpy'")
+    if name == "cpu" and not cpu.kernels():
+        raise RuntimeError(f"[use_backend] the C++ extension is not available: {cpu.reason()}")
+    _native = cpu.kernels() if name == "cpu" else {}
+    forget_choices()
+
+
+def forget_choices():
+    """Make every kernel choose its bodies anew."""
+    for k in KERNELS.values():
+        k.bodies.clear()
+
+
+@contextmanager
+def tier(name):
+    """Inside the block run "reference" bodies or "native" ones (those of the C++ extension)."""
+    before = backend_name()
+    use_backend({"reference": "numpy", "native": "cpu"}.get(name, name))
+    try:
+        yield
+    finally:
+        use_backend(before)

@@ -1,0 +1,66 @@
+"""mutation: the log of in-place writes, so that a gradient is never computed from values that have since changed.
+
+One clock ticks for graph nodes and for writes. A node remembers when it was made; an array, when it was last written. A
+saved array whose last write is newer than the node that saved it is an error. Nothing is paid for on the way forward.
+
+Views share the memory of their owner, so the log is kept per owner; it forgets an owner when that dies.
+"""
+
+import itertools
+import sys
+import weakref
+
+from minigrad.backend.array import is_array, owner
+
+clock = itertools.count(1)
+_last = 0  # time of the newest write to anything: most nodes are younger and need no look at the log
+_log = {}  # id(owner) -> Write
+
+
+class Write:
+    """The writes to one owner: how many, and of the last one its time, op and line."""
+
+    __slots__ = ("count", "line", "op", "ref", "time")
+
+    def __init__(self, array):
+        key = id(array)
+        self.count, self.ref = 0, weakref.ref(array, lambda _: _log.pop(key, None))
+
+
+def touch(array, op):
+    """Note that `op` has written into `array`."""
+    global _last
+    holder = owner(array)
+    write = _log.get(id(holder))
+    if write is None:
+        write = _log[id(holder)] = Write(holder)
+    write.count += 1
+    write.time = _last = next(clock)
+    write.op, write.line = op, _caller()
+
+
+def version(array):
+    """How many in-place writes the memory of `array` has seen."""
+    write = _log.get(id(owner(array)))
+    return write.count if write else 0
+
+
+def check(node):
+    """Raise if an array that `node` saved was written to after it was saved."""
+    if node.time > _last:
+        return
+    for array in (*node.saved, *node.args):
+        write = _log.get(id(owner(array))) if is_array(array) else None
+        if write is not None and write.time > node.time:
+            raise RuntimeError(
+                f"[{node.name()}] an array of shape {array.shape} that its backward needs was changed in place by "
+                f"[{write.op}] at {write.line} after it was saved: clone() it first, or use the out-of-place form"
+            )
+
+
+def _caller():
+    """File and line of the user's code that is running."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "minigrad":
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -1,0 +1,68 @@
+"""ops: what can be computed and differentiated, one file per op family, in order of increasing complexity.
+
+The names here are the functions of `minigrad.<name>`; those that PyTorch keeps in `nn.functional` are listed there. The formulas of
+the elementwise tables run on Tensors with this module in the place of numpy.
+"""
+
+from minigrad.ops import operators as _operators
+from minigrad.ops.binary import add, div, eq, ge, gt, le, lt, maximum, minimum, mul, ne, pow, sub
+from minigrad.ops.cast import to
+from minigrad.ops.clamp import clamp
+from minigrad.ops.creation import (
+    arange,
+    as_tensor,
+    empty_like,
+    eye,
+    from_dlpack,
+    from_numpy,
+    full,
+    full_like,
+    is_tensor,
+    linspace,
+    ones,
+    ones_like,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from minigrad.ops.creation import empty_tensor as empty
+from minigrad.ops.extrema import amax, amin, argmax, argmin, max, min
+from minigrad.ops.inplace import overwrite
+from minigrad.ops.logic import (
+    all,
+    allclose,
+    any,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    equal,
+    isfinite,
+    isinf,
+    isnan,
+    logical_not,
+)
+from minigrad.ops.matmul import bmm, linear, matmul, mm
+from minigrad.ops.random import bernoulli, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm
+from minigrad.ops.reduce import logsumexp, mean, prod, std, sum, sum_to_size, var
+from minigrad.ops.rounding import floor_divide, remainder
+from minigrad.ops.shape import (
+    broadcast_to,
+    clone,
+    expand,
+    expand_as,
+    flatten,
+    movedim,
+    permute,
+    reshape,
+    squeeze,
+    t,
+    transpose,
+    unflatten,
+    unsqueeze,
+)
+from minigrad.ops.softmax import log_softmax, softmax
+from minigrad.ops.unary import abs, erf, exp, gelu, log, neg, relu, sigmoid, sign, sqrt, tanh
+from minigrad.ops.where import masked_fill, where
+
+__all__ = [name for name, value in globals().items() if callable(value) and not name.startswith("_")]

@@ -1,0 +1,81 @@
+"""cast: another dtype (or device) for the same values        dx = dy in the dtype of x"""
+
+from minigrad.autograd import Op
+from minigrad.backend.array import cast, device_of
+from minigrad.dtypes import as_dtype, bfloat16, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
+from minigrad.ops.elementwise import check_tensor
+from minigrad.tensor import Tensor, method
+
+
+class Cast(Op):
+    def forward(self, x, dtype):
+        self.dtype = x.dtype
+        return cast(x, dtype)
+
+    def gradient(self, dy):
+        return dy.to(self.dtype)
+
+
+@method
+def to(input, *args, dtype=None, device=None, non_blocking=False, copy=False):
+    """The tensor in another dtype or on another device; itself if nothing changes (a copy with `copy=True`).
+
+    Args:
+        args: a dtype, a device ("cpu"), both, or another Tensor whose dtype and device to take.
+
+    Errors: TypeError for an unknown dtype, RuntimeError for a device that is not there.
+
+    >>> import minigrad as mg
+    >>> mg.tensor([1.7, -1.7]).to(mg.int64)
+    tensor([ 1, -1])
+    """
+    check_tensor("to", input)
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, str) and not _names_dtype(a):
+            device = a
+        elif isinstance(a, bool):
+            non_blocking = a
+        else:
+            dtype = a
+    if device is not None and str(device) != device_of(input.array):
+        raise RuntimeError(f"[to] device {str(device)!r} is not available, expected 'cpu'")
+    dtype = input.dtype if dtype is None else as_dtype(dtype)
+    if dtype is input.dtype:
+        return input.clone() if copy else input
+    return Cast.apply(input, dtype)
+
+
+def _names_dtype(text):
+    try:
+        return as_dtype(text) is not None
+    except TypeError:
+        return False
+
+
+@method
+def type_as(input, other):
+    """`to` the dtype of `other`."""
+    return to(input, other.dtype)
+
+
+@method
+def cpu(input):
+    """The tensor on the CPU."""
+    return to(input, device="cpu")
+
+
+def _converter(name, dtype):
+    def convert(input):
+        return to(input, dtype)
+
+    convert.__name__ = convert.__qualname__ = name
+    convert.__doc__ = f"The tensor as {dtype}: `to(minigrad.{dtype})`."
+    return method(convert)
+
+
+_DTYPES = {"double": float64, "float": float32, "half": float16, "bfloat16": bfloat16, "long": int64, "int": int32}
+_DTYPES |= {"short": int16, "char": int8, "byte": uint8, "bool": bool_}
+for _name, _dtype in _DTYPES.items():
+    _converter(_name, _dtype)

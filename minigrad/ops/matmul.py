@@ -1,0 +1,219 @@
+"""matmul: y = a b        da = dy b^T, db = a^T dy
+linear: y = x w^T + bias        dx = dy w, dw = dy^T x, dbias = sum of dy over rows
+
+Kernels: csrc/cpu/matmul.cpp. A transposed operand is passed as it lies in memory, with a flag: no copy.
+"""
+
+import math
+
+import numpy as np
+
+from minigrad.autograd import Op
+from minigrad.backend.array import contiguous, empty
+from minigrad.dtypes import is_floating
+from minigrad.kernel import kernel
+from minigrad.ops.elementwise import broadcast_sizes, check_tensor, sum_to
+from minigrad.ops.reduce import sum_forward
+from minigrad.tensor import method
+
+
+@kernel()
+def matmul_forward(y, a, b, transpose_a, transpose_b):
+    """y (B, m, n) = a b with a (B or 1, m, k), b (B or 1, k, n), each with its last two swapped if flagged."""
+    a = a.swapaxes(1, 2) if transpose_a else a
+    b = b.swapaxes(1, 2) if transpose_b else b
+    y[...] = a @ b
+
+
+@kernel()
+def linear_forward(y, x, w, bias):
+    """y (rows, out) = x (rows, in) w (out, in)^T + bias (out) or None"""
+    y[...] = x @ w.T
+    if bias is not None:
+        y += bias
+
+
+# Batched products ------------------------------------------------------------------------------------------------------
+
+
+def _as_stored(x):
+    """(array in C order, whether its last two dimensions are swapped)."""
+    if not x.flags.c_contiguous and x.swapaxes(-1, -2).flags.c_contiguous:
+        return x.swapaxes(-1, -2), True
+    return contiguous(x), False
+
+
+def product(a, b):
+    """a b for arrays of 2 or more dimensions, batches broadcast."""
+    (a, ta), (b, tb) = _as_stored(a), _as_stored(b)
+    m, n = a.shape[-1 if ta else -2], b.shape[-2 if tb else -1]
+    if b.ndim == 2 and not ta and a.ndim > 2:  # one matrix for all: the batch is more rows
+        y = empty((1, a.size // max(1, a.shape[-1]) if a.size else math.prod(a.shape[:-1]), n), a.dtype)
+        matmul_forward(y, a.reshape(1, y.shape[1], a.shape[-1]), b[None], False, tb)
+        return y.reshape(*a.shape[:-1], n)
+    batch = a.shape[:-2]
+    if a.shape[:-2] != b.shape[:-2]:
+        batch, a, b = _broadcast_batches(a, b)
+    y = empty((math.prod(batch), m, n), a.dtype)
+    matmul_forward(y, _stack(a), _stack(b), ta, tb)
+    return y.reshape(*batch, m, n)
+
+
+def _stack(x):
+    return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+
+
+def _broadcast_batches(a, b):
+    """A batch of one matrix is left to the kernel; any other mix is copied to the full batch."""
+    batch = broadcast_sizes("matmul", a.shape[:-2], b.shape[:-2])
+    full = [x if math.prod(x.shape[:-2]) == 1 else contiguous(np.broadcast_to(x, batch + x.shape[-2:])) for x in (a, b)]
+    return batch, *full
+
+
+class Matmul(Op):
+    def forward(self, a, b):
+        self.saved, self.shapes = (a, b), (a.shape, b.shape)
+        return product(a, b)
+
+    def gradient(self, dy):
+        a, b = self.input(0, self.saved[0]), self.input(1, self.saved[1])
+        da = sum_to(matmul(dy, b.transpose(-1, -2)), self.shapes[0]) if self.needs(0) else None
+        if not self.needs(1):
+            return da, None
+        if b.ndim == 2 and a.ndim > 2:  # the batch is more rows here too: one product, no sum over the batch
+            a, dy = a.reshape(-1, a.shape[-1]), dy.reshape(-1, dy.shape[-1])
+        return da, sum_to(matmul(a.transpose(-1, -2), dy), self.shapes[1])
+
+
+@method
+def matmul(input, other):
+    """y = a b, the matrix product        da = dy b^T, db = a^T dy
+
+    Args:
+        input, other (Tensor): (..., m, k) and (..., k, n); a vector counts as a row on the left, as a column on the right, and its
+            dimension is dropped from the result; batch dimensions are broadcast.
+
+    Errors: RuntimeError if the inner sizes differ or an operand has no dimensions.
+
+    >>> import minigrad as mg
+    >>> mg.matmul(mg.tensor([[1.0, 2.0], [3.0, 4.0]]), mg.tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
+    check_tensor("matmul", input)
+    check_tensor("matmul", other, "other")
+    _check_inner("matmul", input, other)
+    a = input.unsqueeze(0) if input.ndim == 1 else input
+    b = other.unsqueeze(1) if other.ndim == 1 else other
+    y = Matmul.apply(a, b)
+    y = y.squeeze(-2) if input.ndim == 1 else y
+    return y.squeeze(-1) if other.ndim == 1 else y
+
+
+def _check_inner(op, a, b):
+    if not a.ndim or not b.ndim:
+        raise RuntimeError(f"[{op}] operands need at least one dimension, found shapes {a.shape} and {b.shape}")
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"[{op}] both operands must have one dtype, found {a.dtype} and {b.dtype}")
+    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise RuntimeError(f"[{op}] shapes {a.shape} and {b.shape} cannot be multiplied: the inner sizes differ")
+
+
+def _check_ndim(op, ndim, *operands):
+    for x in operands:
+        check_tensor(op, x)
+        if x.ndim != ndim:
+            raise RuntimeError(f"[{op}] expected {ndim} dimensions, found shape {x.shape}")
+
+
+@method
+def mm(input, mat2):
+    """`matmul` of two matrices. Errors: RuntimeError for other than 2 dimensions.
+
+    >>> import minigrad as mg
+    >>> mg.mm(mg.eye(2), mg.ones(2, 2))
+    tensor([[1., 1.],
+            [1., 1.]])
+    """
+    _check_ndim("mm", 2, input, mat2)
+    _check_inner("mm", input, mat2)
+    return Matmul.apply(input, mat2)
+
+
+@method
+def bmm(input, mat2):
+    """`matmul` of two equal batches of matrices. Errors: RuntimeError for other than 3 dimensions or unequal batches.
+
+    >>> import minigrad as mg
+    >>> mg.bmm(mg.ones(2, 1, 3), mg.ones(2, 3, 1)).shape
+    (2, 1, 1)
+    """
+    _check_ndim("bmm", 3, input, mat2)
+    _check_inner("bmm", input, mat2)
+    if input.shape[0] != mat2.shape[0]:
+        raise RuntimeError(f"[bmm] the batches differ: shapes {input.shape} and {mat2.shape}")
+    return Matmul.apply(input, mat2)
+
+
+# Linear ----------------------------------------------------------------------------------------------------------------
+
+
+class Linear(Op):
+    """y = x w^T + bias on the last dimension of x."""
+
+    def forward(self, x, w, bias):
+        self.saved, self.lead = (x, w), x.shape[:-1]
+        y = empty((math.prod(self.lead), w.shape[0]), x.dtype)
+        linear_forward(y, contiguous(x).reshape(y.shape[0], w.shape[1]), contiguous(w), bias)
+        return y if x.ndim == 2 else y.reshape(*self.lead, w.shape[0])
+
+    def backward(self, dy):
+        x, w = self.saved
+        rows = contiguous(dy).reshape(-1, w.shape[0]) if dy.ndim != 2 else dy
+        dx = dw = dbias = None
+        if self.needs(0):
+            dx = product(rows, w).reshape(x.shape)
+        if self.needs(1):
+            dw = product(rows.T, contiguous(x).reshape(rows.shape[0], w.shape[1]))
+        if self.needs(2):
+            dbias = empty((1, w.shape[0]), dy.dtype)
+            sum_forward(dbias, contiguous(rows).reshape(1, *rows.shape))
+            dbias = dbias.reshape(w.shape[0])
+        return dx, dw, dbias
+
+    def gradient(self, dy):
+        x, w = self.input(0, self.saved[0]), self.input(1, self.saved[1])
+        rows = dy.reshape(math.prod(self.lead), w.shape[0])
+        dx = matmul(dy, w) if self.needs(0) else None
+        dw = matmul(rows.transpose(0, 1), x.reshape(rows.shape[0], x.shape[-1])) if self.needs(1) else None
+        return dx, dw, rows.sum(0) if self.needs(2) else None
+
+
+def linear(input, weight, bias=None):
+    """y = x w^T + b        dx = dy w, dw = dy^T x, db = dy summed over rows
+
+    Args:
+        input (Tensor): (..., in). weight (Tensor): (out, in). bias (Tensor, optional): (out,).
+
+    Errors: RuntimeError if the shapes or dtypes do not fit.
+
+    >>> import minigrad as mg
+    >>> mg.nn.functional.linear(mg.tensor([1.0, 2.0]), mg.tensor([[1.0, 1.0]]), mg.tensor([0.5]))
+    tensor([3.5000])
+    """
+    for name, x in (("input", input), ("weight", weight), ("bias", bias)):
+        if x is not None or name != "bias":
+            check_tensor("linear", x, name)
+            if x.dtype != input.dtype:
+                raise RuntimeError(f"[linear] {name} has dtype {x.dtype}, expected that of the input, {input.dtype}")
+    if not input.ndim or weight.ndim != 2 or input.shape[-1] != weight.shape[1]:
+        raise RuntimeError(
+            f"[linear] input {input.shape} and weight {weight.shape} cannot be multiplied: expected (..., in) and (out, in)"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise RuntimeError(f"[linear] bias has shape {bias.shape}, expected {weight.shape[:1]}")
+    if not is_floating(input.dtype):
+        return matmul(input, weight.t()) if bias is None else matmul(input, weight.t()) + bias
+    return Linear.apply(input, weight, bias)
+
+
+__all__ = ["bmm", "linear", "matmul", "mm"]

@@ -1,0 +1,316 @@
+"""reduce: sums, means, products, variances and logsumexp over any dimensions (max and min: `extrema.py`).
+
+A reduction sees its input as (outer, n, inner) and folds the middle: `fold` brings any set of dimensions to that form, without a
+copy when they are neighbours. Kernels: csrc/cpu/reduce.cpp. Read `Reduction` first, the ops are small.
+"""
+
+import math
+
+import numpy as np
+
+import minigrad.ops as ops
+from minigrad.autograd import Op
+from minigrad.backend.array import array_module, contiguous, empty, empty_like
+from minigrad.dtypes import float64, get_default_dtype, int64, is_floating
+from minigrad.kernel import kernel
+from minigrad.ops.elementwise import check_tensor
+from minigrad.tensor import check_dim, method
+
+# Kernels: x is (outer, n, inner), results are (outer, inner) -----------------------------------------------------------
+
+
+def _wide(x):
+    """The dtype to accumulate in: twice the width for floats."""
+    return float64 if is_floating(x.dtype) else x.dtype
+
+
+@kernel()
+def sum_forward(y, x):
+    y[...] = x.sum(1, dtype=_wide(y))
+
+
+@kernel()
+def mean_forward(y, x):
+    y[...] = x.sum(1, dtype=_wide(y)) / np.float64(x.shape[1])
+
+
+@kernel()
+def prod_forward(y, x):
+    y[...] = x.prod(1, dtype=_wide(y))
+
+
+@kernel()
+def logsumexp_forward(y, x):
+    xp = array_module(x)
+    top = x.max(1, keepdims=True, initial=-xp.inf)
+    top = xp.where(xp.isfinite(top), top, 0)
+    y[...] = xp.log(xp.exp(x - top).sum(1, dtype=float64)) + top[:, 0]
+
+
+@kernel(outs=2)
+def var_forward(y, mean, x, correction):
+    wide = x.astype(float64)
+    center = wide.sum(1, keepdims=True) / np.float64(x.shape[1])
+    mean[...] = center[:, 0]
+    y[...] = ((wide - center) ** 2).sum(1) / np.float64(max(0, x.shape[1] - correction))
+
+
+# Any dimensions as (outer, n, inner) -----------------------------------------------------------------------------------
+
+
+def as_dims(op, dim, ndim):
+    """The dimensions to reduce, sorted; all for None. Errors: IndexError out of range, RuntimeError if one comes twice."""
+    if dim is None or dim == ():
+        return tuple(range(ndim))
+    dims = sorted(check_dim(op, d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
+    if len(set(dims)) < len(dims):
+        raise RuntimeError(f"[{op}] a dimension appears twice in {dim}")
+    return tuple(dims) if ndim else ()
+
+
+def fold(x, dims):
+    """`x` as a contiguous (outer, n, inner) array with `dims` (sorted) in the middle."""
+    if not dims:
+        return contiguous(x).reshape(x.size, 1, 1)
+    if dims[-1] - dims[0] + 1 != len(dims):
+        rest = [d for d in range(x.ndim) if d not in dims]
+        x, dims = x.transpose(*rest, *dims), range(len(rest), x.ndim)
+    shape = x.shape
+    outer, inner = shape[: dims[0]], shape[dims[-1] + 1 :]
+    return contiguous(x).reshape(math.prod(outer), math.prod(shape[dims[0] : dims[-1] + 1]), math.prod(inner))
+
+
+def reduced_shape(shape, dims, keepdim):
+    if keepdim:
+        return tuple(1 if d in dims else n for d, n in enumerate(shape))
+    return tuple(n for d, n in enumerate(shape) if d not in dims)
+
+
+class Reduction(Op):
+    """y = f(x folded over dims). Subclasses name the kernel in `run` and give the gradient."""
+
+    def forward(self, x, dims, keepdim):
+        self.shape, self.dims = x.shape, dims
+        self.kept = reduced_shape(x.shape, dims, True)
+        x3 = fold(x, dims)
+        y = empty((x3.shape[0], x3.shape[2]), self.result(x))
+        self.run(y, x3)
+        y = y.reshape(self.kept if keepdim else reduced_shape(x.shape, dims, False))
+        self.keep(x, y)
+        return y
+
+    def result(self, x):
+        return x.dtype
+
+    def keep(self, x, y):
+        """What backward needs; nothing unless a subclass says so."""
+
+    def spread(self, dy):
+        """A gradient of the result (or the result itself), as a view of the input's shape."""
+        return dy.reshape(self.kept).expand(self.shape)
+
+    def count(self):
+        return math.prod(self.shape[d] for d in self.dims)
+
+
+# Sums ------------------------------------------------------------------------------------------------------------------
+
+
+class Sum(Reduction):
+    def run(self, y, x):
+        sum_forward(y, x)
+
+    def gradient(self, dy):
+        return self.spread(dy)
+
+
+class Mean(Reduction):
+    def run(self, y, x):
+        mean_forward(y, x)
+
+    def gradient(self, dy):
+        return self.spread(dy * (1 / max(1, self.count())))
+
+
+class Prod(Reduction):
+    def run(self, y, x):
+        prod_forward(y, x)
+
+    def keep(self, x, y):
+        self.saved = (x,)
+
+    def gradient(self, dy):
+        """dx_i = dy times the product of all others: of those before and those behind, so that zeros do no harm."""
+        x = self.input(0, *self.saved)
+        rest = [d for d in range(x.ndim) if d not in self.dims]
+        back = [[*rest, *self.dims].index(d) for d in range(x.ndim)]
+        moved = x.permute(*rest, *self.dims)
+        flat = moved.reshape(*[x.shape[d] for d in rest], self.count())
+        one = ops.ones_like(flat[..., :1])
+        before = ops.cumprod(ops.cat([one, flat[..., :-1]], -1), -1)
+        behind = ops.flip(ops.cumprod(ops.cat([one, ops.flip(flat, -1)[..., :-1]], -1), -1), -1)
+        others = (before * behind).reshape(moved.shape).permute(*back)
+        return self.spread(dy) * others
+
+
+def _summed(op, cls, input, dim, keepdim, dtype, floats=False):
+    check_tensor(op, input)
+    if floats and not is_floating(dtype or input.dtype):
+        raise RuntimeError(
+            f"[{op}] the result must be floating, found dtype {dtype or input.dtype}: pass dtype=minigrad.float32"
+        )
+    target = dtype or (input.dtype if is_floating(input.dtype) else int64)
+    input = input if input.dtype == target else input.to(target)
+    return cls.apply(input, as_dims(op, dim, input.ndim), keepdim)
+
+
+@method
+def sum(input, dim=None, keepdim=False, *, dtype=None):
+    """y = sum of x over `dim`        dx = dy spread over it
+
+    Args:
+        input (Tensor): any shape; integers and bools are summed as int64.
+        dim (int or tuple, optional): what to sum over; everything if None.
+        keepdim (bool): keep reduced dimensions with size 1.
+        dtype: convert to this first.
+
+    Errors: IndexError for a dim out of range.
+
+    >>> import minigrad as mg
+    >>> mg.sum(mg.tensor([[1.0, 2.0], [3.0, 4.0]]), 0)
+    tensor([4., 6.])
+    """
+    return _summed("sum", Sum, input, dim, keepdim, dtype)
+
+
+@method
+def mean(input, dim=None, keepdim=False, *, dtype=None):
+    """y = sum of x over `dim` / n        dx = dy / n spread over it
+
+    Arguments as in `sum`. Errors: RuntimeError for integers without `dtype`, IndexError for a dim out of range.
+
+    >>> import minigrad as mg
+    >>> mg.mean(mg.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+    tensor([1.5000, 3.5000])
+    """
+    return _summed("mean", Mean, input, dim, keepdim, dtype, floats=True)
+
+
+@method
+def prod(input, dim=None, keepdim=False, *, dtype=None):
+    """y = product of x over `dim`        dx_i = dy times the product of the others (right also with zeros)
+
+    >>> import minigrad as mg
+    >>> mg.prod(mg.tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+    tensor([ 2., 12.])
+    """
+    return _summed("prod", Prod, input, dim, keepdim, dtype)
+
+
+@method
+def sum_to_size(input, *size):
+    """Sum over the dimensions along which `size` would be broadcast to the shape of `input`.
+
+    >>> import minigrad as mg
+    >>> mg.ones(2, 3).sum_to_size(1, 3)
+    tensor([[2., 2., 2.]])
+    """
+    size = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    extra = input.ndim - len(size)
+    if extra < 0 or any(n not in (1, m) for n, m in zip(size, input.shape[extra:], strict=True)):
+        raise RuntimeError(f"[sum_to_size] size {size} does not broadcast to shape {input.shape}")
+    dims = tuple(d for d, n in enumerate(input.shape) if d < extra or (size[d - extra] == 1 and n != 1))
+    out = Sum.apply(input, dims, True) if dims else input
+    return out.reshape(size) if extra else out
+
+
+# Spread ----------------------------------------------------------------------------------------------------------------
+
+
+class Var(Op):
+    """y = sum of (x - mean)^2 / (n - correction)        dx = dy 2 (x - mean) / (n - correction)"""
+
+    def forward(self, x, dims, correction, keepdim):
+        self.dims, self.correction, self.keepdim = dims, correction, keepdim
+        x3 = fold(x, dims)
+        y = empty((x3.shape[0], x3.shape[2]), x.dtype)
+        var_forward(y, empty_like(y), x3, float(correction))
+        self.saved = (x,)
+        return y.reshape(reduced_shape(x.shape, dims, keepdim))
+
+    def gradient(self, dy):
+        x = self.input(0, *self.saved)
+        n = math.prod(x.shape[d] for d in self.dims)
+        centered = x - x.mean(self.dims, True)
+        kept = dy.reshape(reduced_shape(x.shape, self.dims, True))
+        return kept * (centered * (2 / max(n - self.correction, 0)) if n > self.correction else centered * math.nan)
+
+
+def _spread_args(op, input, dim, unbiased, correction):
+    """PyTorch's two forms: (dim, correction=) and the older (unbiased) and (dim, unbiased)."""
+    check_tensor(op, input)
+    if not is_floating(input.dtype):
+        raise RuntimeError(f"[{op}] only floating dtypes have a variance, found {input.dtype}")
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        correction = int(unbiased)
+    return as_dims(op, dim, input.ndim), correction
+
+
+@method
+def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1):
+    """y = sum over dim of (x - mean)^2 / (n - correction)        dx = dy 2 (x - mean) / (n - correction)
+
+    Args:
+        dim (int or tuple, optional): everything if None.
+        unbiased (bool, optional): True means correction=1, False correction=0.
+        correction (int): subtracted from the number of elements.
+
+    >>> import minigrad as mg
+    >>> mg.var(mg.tensor([1.0, 2.0, 3.0, 4.0]), correction=0)
+    tensor(1.2500)
+    """
+    dims, correction = _spread_args("var", input, dim, unbiased, correction)
+    return Var.apply(input, dims, correction, keepdim)
+
+
+@method
+def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1):
+    """y = sqrt(var(x)); arguments as in `var`.
+
+    >>> import minigrad as mg
+    >>> mg.std(mg.tensor([1.0, 3.0]), correction=0)
+    tensor(1.)
+    """
+    return var(input, dim, unbiased, keepdim, correction=correction).sqrt()
+
+
+class Logsumexp(Reduction):
+    """y = ln sum e^x        dx = dy e^(x - y)"""
+
+    def run(self, y, x):
+        logsumexp_forward(y, x)
+
+    def keep(self, x, y):
+        self.saved = (x, y)
+
+    def gradient(self, dy):
+        x, y = self.saved
+        return self.spread(dy) * (self.input(0, x) - self.spread(self.output(y))).exp()
+
+
+@method
+def logsumexp(input, dim, keepdim=False):
+    """y = ln of the sum of e^x over `dim`, without overflow        dx = dy e^(x - y), the softmax
+
+    >>> import minigrad as mg
+    >>> mg.logsumexp(mg.tensor([1000.0, 1000.0]), 0)
+    tensor(1000.6931)
+    """
+    check_tensor("logsumexp", input)
+    input = input if is_floating(input.dtype) else input.to(get_default_dtype())
+    return Logsumexp.apply(input, as_dims("logsumexp", dim, input.ndim), keepdim)
+
+
+__all__ = ["logsumexp", "mean", "prod", "std", "sum", "sum_to_size", "var"]

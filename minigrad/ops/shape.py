@@ -1,0 +1,354 @@
+"""shape: the same elements under another shape. Views share memory wherever strides allow; no kernels.
+
+`View.take` runs a view op and links the result to its base, so that writing into the view reaches the base's history
+(`inplace.py`). Order: the machinery, reshaping, reordering, adding and dropping dimensions, copies.
+"""
+
+import math
+
+import numpy as np
+
+from minigrad.autograd import Op
+from minigrad.backend.array import contiguous as contiguous_array
+from minigrad.backend.array import copy, is_view
+from minigrad.ops.elementwise import check_tensor, sum_to
+from minigrad.tensor import check_dim, method
+
+
+class View(Op):
+    """An op whose result shares memory with its input. Subclasses give forward, and gradient by the inverse view."""
+
+    fresh = False
+
+    @classmethod
+    def take(cls, x, *args):
+        y = cls.apply(x, *args)
+        if y.array is x.array or is_view(y.array):
+            link(y, x, lambda source: cls.take(source, *args))
+        return y
+
+
+def link(y, x, again):
+    """Note that `y` is a view of `x` that `again` takes."""
+    if x.base is None:
+        y.base, y.recipe = x, again
+    else:
+        earlier = x.recipe
+        y.base, y.recipe = x.base, lambda root: again(earlier(root))
+    y.epoch = y.base.epoch
+
+
+# Reshaping -----------------------------------------------------------------------------------------------------------
+
+
+class Reshape(View):
+    """y[i] = x[i] in C order under another shape        dx = dy in the old shape"""
+
+    def forward(self, x, shape):
+        self.shape = x.shape
+        return x.reshape(shape)
+
+    def gradient(self, dy):
+        return reshape(dy, self.shape)
+
+
+def _sizes(args):
+    """`f(2, 3)` and `f((2, 3))` alike."""
+    return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+
+
+def full_shape(op, x, shape):
+    """`shape` with its -1 worked out. Errors: RuntimeError if the sizes do not fit."""
+    shape = tuple(int(n) for n in shape)
+    free = shape.count(-1)
+    rest = math.prod(n for n in shape if n != -1)
+    fits = not any(n < -1 for n in shape) and free <= 1
+    fits = fits and (rest != 0 and x.numel() % rest == 0 if free else rest == x.numel())
+    if not fits:
+        raise RuntimeError(f"[{op}] shape {shape} is not possible for {x.numel()} elements of shape {x.shape}")
+    return tuple(x.numel() // rest if n == -1 else n for n in shape) if free else shape
+
+
+@method
+def reshape(input, *shape):
+    """The elements in C order under another shape: a view if strides allow, else a copy.
+
+    Args:
+        shape (ints or a tuple): sizes; one may be -1 and is worked out.
+
+    Errors: RuntimeError if the sizes do not multiply to the number of elements.
+
+    >>> import minigrad as mg
+    >>> mg.reshape(mg.arange(6), (2, -1))
+    tensor([[0, 1, 2],
+            [3, 4, 5]])
+    """
+    check_tensor("reshape", input)
+    return Reshape.take(input, full_shape("reshape", input, _sizes(shape)))
+
+
+@method
+def view(input, *shape):
+    """`reshape` that never copies. Errors: RuntimeError if the strides do not allow a view (use `reshape`).
+
+    >>> import minigrad as mg
+    >>> mg.arange(4).view(2, 2)
+    tensor([[0, 1],
+            [2, 3]])
+    """
+    shape = full_shape("view", input, _sizes(shape))
+    if (
+        not input.array.flags.c_contiguous
+        and not np.shares_memory(input.array.reshape(shape), input.array)
+        and input.numel()
+    ):
+        raise RuntimeError(
+            f"[view] shape {shape} is not a view of strides {input.stride()}: use reshape, which may copy"
+        )
+    return Reshape.take(input, shape)
+
+
+@method
+def view_as(input, other):
+    """`view` with the shape of `other`."""
+    return view(input, *other.shape)
+
+
+@method
+def reshape_as(input, other):
+    """`reshape` with the shape of `other`."""
+    return reshape(input, *other.shape)
+
+
+@method
+def flatten(input, start_dim=0, end_dim=-1):
+    """Join dimensions `start_dim` to `end_dim` into one.
+
+    Errors: IndexError for a dim out of range, RuntimeError if start_dim lies behind end_dim.
+
+    >>> import minigrad as mg
+    >>> mg.flatten(mg.zeros(2, 3, 4), 1).shape
+    (2, 12)
+    """
+    check_tensor("flatten", input)
+    first, last = check_dim("flatten", start_dim, input.ndim), check_dim("flatten", end_dim, input.ndim)
+    if first > last:
+        raise RuntimeError(f"[flatten] start_dim {start_dim} comes after end_dim {end_dim} for shape {input.shape}")
+    shape = input.shape
+    return reshape(input, *shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
+
+
+@method
+def unflatten(input, dim, sizes):
+    """Split dimension `dim` into `sizes`: the inverse of `flatten`."""
+    dim = check_dim("unflatten", dim, input.ndim)
+    sizes = list(sizes)
+    if -1 in sizes:
+        sizes[sizes.index(-1)] = input.shape[dim] // max(1, -math.prod(sizes))
+    return reshape(input, *input.shape[:dim], *sizes, *input.shape[dim + 1 :])
+
+
+# Reordering ----------------------------------------------------------------------------------------------------------
+
+
+class Permute(View):
+    """y's dimension i is x's dimension dims[i]        dx = dy permuted back"""
+
+    def forward(self, x, dims):
+        self.dims = dims
+        return x.transpose(dims)
+
+    def gradient(self, dy):
+        return permute(dy, *[self.dims.index(i) for i in range(len(self.dims))])
+
+
+@method
+def permute(input, *dims):
+    """Reorder the dimensions, as a view. Errors: RuntimeError unless `dims` names each dimension once.
+
+    >>> import minigrad as mg
+    >>> mg.permute(mg.zeros(2, 3, 4), (2, 0, 1)).shape
+    (4, 2, 3)
+    """
+    check_tensor("permute", input)
+    order = tuple(check_dim("permute", d, input.ndim) for d in _sizes(dims))
+    if sorted(order) != list(range(input.ndim)):
+        raise RuntimeError(f"[permute] dims {_sizes(dims)} must name each of the {input.ndim} dimensions once")
+    return Permute.take(input, order)
+
+
+@method
+def transpose(input, dim0, dim1):
+    """Swap two dimensions, as a view.
+
+    >>> import minigrad as mg
+    >>> mg.transpose(mg.tensor([[1, 2], [3, 4]]), 0, 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    check_tensor("transpose", input)
+    a, b = check_dim("transpose", dim0, input.ndim), check_dim("transpose", dim1, input.ndim)
+    order = list(range(input.ndim))
+    if order:
+        order[a], order[b] = order[b], order[a]
+    return Permute.take(input, tuple(order))
+
+
+@method
+def t(input):
+    """The transpose of a matrix (a vector stays as it is). Errors: RuntimeError above 2 dimensions."""
+    if input.ndim > 2:
+        raise RuntimeError(f"[t] expected at most 2 dimensions, found shape {input.shape}")
+    return permute(input, *reversed(range(input.ndim)))
+
+
+@method
+def movedim(input, source, destination):
+    """Move one dimension to another place, as a view."""
+    a, b = check_dim("movedim", source, input.ndim), check_dim("movedim", destination, input.ndim)
+    order = [d for d in range(input.ndim) if d != a]
+    order.insert(b, a)
+    return permute(input, *order)
+
+
+# Dimensions of size 1, and repetition --------------------------------------------------------------------------------
+
+
+@method
+def squeeze(input, dim=None):
+    """Drop all dimensions of size 1, or only `dim` (an int or a tuple), as a view.
+
+    >>> import minigrad as mg
+    >>> mg.squeeze(mg.zeros(1, 2, 1)).shape, mg.squeeze(mg.zeros(1, 2, 1), 0).shape
+    ((2,), (2, 1))
+    """
+    check_tensor("squeeze", input)
+    dims = range(input.ndim) if dim is None else dim if isinstance(dim, (tuple, list)) else (dim,)
+    drop = {check_dim("squeeze", d, input.ndim) for d in dims}
+    return reshape(input, *[n for d, n in enumerate(input.shape) if n != 1 or d not in drop])
+
+
+@method
+def unsqueeze(input, dim):
+    """Insert a dimension of size 1 at `dim`, as a view.
+
+    >>> import minigrad as mg
+    >>> mg.unsqueeze(mg.zeros(2, 3), -1).shape
+    (2, 3, 1)
+    """
+    check_tensor("unsqueeze", input)
+    dim = check_dim("unsqueeze", dim, input.ndim + 1)
+    return Unsqueeze.take(input, dim)
+
+
+class Unsqueeze(View):
+    """y = x with a dimension of size 1 more        dx = dy without it"""
+
+    def forward(self, x, dim):
+        self.shape = x.shape
+        return x[(slice(None),) * dim + (None,)]
+
+    def gradient(self, dy):
+        return reshape(dy, self.shape)
+
+
+class Expand(View):
+    """y = x repeated along dimensions of size 1, without copying        dx = dy summed over them"""
+
+    def forward(self, x, shape):
+        self.shape = x.shape
+        return np.broadcast_to(x, shape)
+
+    def gradient(self, dy):
+        return sum_to(dy, self.shape)
+
+
+@method
+def expand(input, *sizes):
+    """Repeat dimensions of size 1 to the given sizes (-1: leave), as a view without memory of its own.
+
+    Errors: RuntimeError if a dimension is neither 1 nor of the size asked for.
+
+    >>> import minigrad as mg
+    >>> mg.expand(mg.tensor([[1], [2]]), 2, 3)
+    tensor([[1, 1, 1],
+            [2, 2, 2]])
+    """
+    check_tensor("expand", input)
+    sizes = _sizes(sizes)
+    own = (None,) * (len(sizes) - input.ndim) + input.shape
+    shape = tuple(m if n == -1 else n for n, m in zip(sizes, own, strict=False))
+    if len(own) != len(sizes) or any(m not in (None, 1, n) for n, m in zip(shape, own, strict=True)) or None in shape:
+        raise RuntimeError(
+            f"[expand] sizes {sizes} do not fit shape {input.shape}: only dimensions of size 1 can be repeated"
+        )
+    return Expand.take(input, shape)
+
+
+@method
+def expand_as(input, other):
+    """`expand` to the shape of `other`."""
+    return expand(input, *other.shape)
+
+
+@method
+def broadcast_to(input, shape):
+    """`expand` to `shape`."""
+    return expand(input, *shape)
+
+
+# Copies --------------------------------------------------------------------------------------------------------------
+
+
+class Clone(Op):
+    """y = x in new memory        dx = dy"""
+
+    def forward(self, x):
+        return copy(x)
+
+    def gradient(self, dy):
+        return dy
+
+
+@method
+def clone(input):
+    """A copy in memory of its own, through which gradients flow.
+
+    >>> import minigrad as mg
+    >>> mg.clone(mg.tensor([1.0]))
+    tensor([1.])
+    """
+    check_tensor("clone", input)
+    return Clone.apply(input)
+
+
+class Contiguous(Op):
+    """y = x in C order        dx = dy"""
+
+    def forward(self, x):
+        return contiguous_array(x)
+
+    def gradient(self, dy):
+        return dy
+
+
+@method
+def contiguous(input):
+    """The tensor itself if its elements lie in C order, else a copy that does."""
+    return input if input.array.flags.c_contiguous else Contiguous.apply(input)
+
+
+__all__ = [
+    "broadcast_to",
+    "clone",
+    "expand",
+    "expand_as",
+    "flatten",
+    "movedim",
+    "permute",
+    "reshape",
+    "squeeze",
+    "t",
+    "transpose",
+]
+__all__ += ["unflatten", "unsqueeze"]
