@@ -1,0 +1,50 @@
+"""flip: an image or its mirror image."""
+
+import numpy as np
+
+from minigrad.vision.transforms.base import RandomTransform
+
+
+class _RandomFlip(RandomTransform):
+    """Mirrors along `axis` with probability p."""
+
+    axis = None
+
+    def __init__(self, p=0.5, generator=None):
+        super().__init__(generator)
+        if not 0 <= p <= 1:
+            raise ValueError(f"[{type(self).__name__}] p is {p}, expected a probability")
+        self.p = p
+
+    def batch(self, images):
+        mirrored = self.random.uniform((len(images),)) < self.p
+        return np.where(mirrored.reshape(-1, *[1] * (images.ndim - 1)), np.flip(images, self.axis), images)
+
+    def __repr__(self):
+        return f"{type(self).__name__}(p={self.p})"
+
+
+class RandomHorizontalFlip(_RandomFlip):
+    """Left and right swapped with probability p.
+
+    >>> import minigrad as mg
+    >>> from minigrad.vision.transforms import RandomHorizontalFlip
+    >>> RandomHorizontalFlip(p=1)(mg.tensor([[1, 2], [3, 4]]))
+    tensor([[2, 1],
+            [4, 3]])
+    """
+
+    axis = -1
+
+
+class RandomVerticalFlip(_RandomFlip):
+    """Top and bottom swapped with probability p.
+
+    >>> import minigrad as mg
+    >>> from minigrad.vision.transforms import RandomVerticalFlip
+    >>> RandomVerticalFlip(p=1)(mg.tensor([[1, 2], [3, 4]]))
+    tensor([[3, 4],
+            [1, 2]])
+    """
+
+    axis = -2
