@@ -47,6 +47,9 @@ PyMethodDef kernels[] = {
     KERNEL(normal_fill),
     KERNEL(dropout_forward),
     KERNEL(dropout_backward),
+
+    KERNEL(sgd_step),
+    KERNEL(adam_step),
     {nullptr, nullptr, 0, nullptr},
 };
 

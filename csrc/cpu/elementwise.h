@@ -14,6 +14,8 @@
 // clang-format off
 #define MINIGRAD_ELEMENTWISE(UNARY, BACKWARD, BINARY, COMPARE)                          \
   UNARY(neg_forward, -x)                                                                \
+  UNARY(neg_backward, -x)                                                               \
+  UNARY(sign_forward, sign(x))                                                          \
   UNARY(abs_forward, abs(x))                                                            \
   UNARY(exp_forward, exp(x))                                                            \
   UNARY(log_forward, log(x))                                                            \
@@ -21,6 +23,7 @@
   UNARY(relu_forward, relu(x))                                                          \
   UNARY(sigmoid_forward, sigmoid(x))                                                    \
   UNARY(tanh_forward, tanh(x))                                                          \
+  UNARY(erf_forward, erf(x))                                                            \
   UNARY(gelu_forward, gelu(x))                                                          \
   UNARY(gelu_tanh_forward, gelu_tanh(x))                                                \
   BACKWARD(abs_backward, dy * sign(s))                                                  \
@@ -30,6 +33,7 @@
   BACKWARD(relu_backward, select(s > V(0.0f), dy, V(0.0f)))                             \
   BACKWARD(sigmoid_backward, dy * s * (V(1.0f) - s))                                    \
   BACKWARD(tanh_backward, dy * (V(1.0f) - s * s))                                       \
+  BACKWARD(erf_backward, dy * (V(1.12837917f) * exp(-s * s)))                           \
   BACKWARD(gelu_backward, dy * gelu_slope(s))                                           \
   BACKWARD(gelu_tanh_backward, dy * gelu_tanh_slope(s))                                 \
   BINARY(add_forward, a + b)                                                            \

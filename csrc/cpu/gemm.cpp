@@ -123,11 +123,12 @@ void pack_panel(Matrix y, Size top, Size depth, Size first, Size columns, float*
     }
     return;
   }
-  // Transposed: a square of 16 rows at a time, so that both sides stay in the cache.
-  for (Size p0 = 0; p0 < depth; p0 += 16)
-    for (Size j = 0; j < kPanel; ++j)
-      for (Size p = p0; p < std::min(depth, p0 + 16); ++p)
-        panel[p * kPanel + j] = j < columns ? source[p * y.row + j * y.col] : 0.0f;
+  for (Size p = 0; p < depth; p += kPanel) {  // transposed, by squares
+    const Size rows = std::min(kPanel, depth - p);
+    copy_turned(panel + p * kPanel, kPanel, source + p, y.col, rows, columns);
+    for (Size i = p; i < p + rows; ++i)
+      for (Size j = columns; j < kPanel; ++j) panel[i * kPanel + j] = 0.0f;
+  }
 }
 
 // The product in its parts: which operand is X, which Y, how it is cut.

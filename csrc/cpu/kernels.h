@@ -28,4 +28,11 @@ void normal_fill(Out<float> y, int64_t seed, int64_t offset);
 void dropout_forward(Out<float> y, In<float> x, float p, int64_t seed, int64_t offset);
 void dropout_backward(Out<float> dx, In<float> dy, float p, int64_t seed, int64_t offset);
 
+// optim_step.cpp: arrays of one shape
+void sgd_step(Out<float> p, Maybe<Out<float>> buf, In<float> g, double lr, double momentum, double dampening,
+              double weight_decay, bool nesterov, bool maximize, bool first);
+void adam_step(Out<float> p, Out<float> exp_avg, Out<float> exp_avg_sq, Maybe<Out<float>> max_exp_avg_sq, In<float> g,
+               double lr, double beta1, double beta2, double eps, double weight_decay, bool decoupled, bool maximize,
+               double correction1, double correction2);
+
 }  // namespace minigrad

@@ -199,7 +199,7 @@ std::exception_ptr Pool::run(Size n, Size grain, Size chunks, detail::ChunkBody 
   inside = false;
   // Only chunks that a helper has begun are left; should it share our core, give the core away after a while.
   for (int spins = 0; finished_.load(std::memory_order_acquire) != chunks; ++spins)
-    spins < 4096 ? pause() : std::this_thread::yield();
+    spins < 512 ? pause() : std::this_thread::yield();
   return std::exchange(error_, nullptr);
 }
 

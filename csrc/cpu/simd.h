@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "cpu/array.h"
 
@@ -190,6 +191,53 @@ Simd<T, N> sqrt(Simd<T, N> x) {
   x.store(lane);
   for (int i = 0; i < N; ++i) lane[i] = std::sqrt(lane[i]);
   return Simd<T, N>::load(lane);
+}
+
+namespace detail {
+// Lanes a0 b0 a1 b1 ... of the lower (half = 0) or upper (half = 1) halves of a and b.
+template <int half, class T, int N, int... I>
+Simd<T, N> interleave(Simd<T, N> a, Simd<T, N> b, std::integer_sequence<int, I...>) {
+#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+  return Simd<T, N>(__builtin_shufflevector(a.v, b.v, (half * N / 2 + I / 2 + I % 2 * N)...));
+#else
+  T lane[N];
+  ((lane[I] = (I % 2 ? b : a)[half * N / 2 + I / 2]), ...);
+  return Simd<T, N>::load(lane);
+#endif
+}
+}  // namespace detail
+
+// The N x N matrix whose rows are given, transposed in registers: log2(N) perfect shuffles.
+template <class T, int N>
+void transpose(Simd<T, N> (&rows)[N]) {
+  constexpr auto lanes = std::make_integer_sequence<int, N>{};
+  for (int round = 1; round < N; round *= 2) {
+    Simd<T, N> next[N];
+    for (int i = 0; i < N / 2; ++i) {
+      next[2 * i] = detail::interleave<0>(rows[i], rows[i + N / 2], lanes);
+      next[2 * i + 1] = detail::interleave<1>(rows[i], rows[i + N / 2], lanes);
+    }
+    for (int i = 0; i < N; ++i) rows[i] = next[i];
+  }
+}
+
+// to[i * to_step + j] = from[i + j * from_step] for i < rows, j < cols: a matrix turned, square by square.
+inline void copy_turned(float* to, Size to_step, const float* from, Size from_step, Size rows, Size cols) {
+  constexpr int W = kLanes;
+  Size i = 0;
+  for (; i + W <= rows; i += W) {
+    Size j = 0;
+    for (; j + W <= cols; j += W) {
+      VFloat square[W];
+      for (int l = 0; l < W; ++l) square[l] = VFloat::load(from + i + (j + l) * from_step);
+      transpose(square);
+      for (int l = 0; l < W; ++l) square[l].store(to + (i + l) * to_step + j);
+    }
+    for (; j < cols; ++j)
+      for (int l = 0; l < W; ++l) to[(i + l) * to_step + j] = from[i + l + j * from_step];
+  }
+  for (; i < rows; ++i)
+    for (Size j = 0; j < cols; ++j) to[i * to_step + j] = from[i + j * from_step];
 }
 
 // The first n lanes of x, zeros after them.
