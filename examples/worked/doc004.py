@@ -230,7 +230,7 @@ def bidirectional_lstm(vocabulary, words, width, hidden, classes, batch):
     with mg.no_grad():
         tokens = mg.zeros(batch, words, dtype=mg.int64)
         embedded = embedding(tokens)
-        last = mg.cat([lstm(there, embedded)[:, -1], lstm(back, embedded.flip(1))[:, -1]], 1)
+        last = mg.cat([lstm(there, embedded)[:, -1], lstm(back, embedded, backwards=True)[:, -1]], 1)
         shapes = [batch_shape(x) for x in (tokens, embedded, last, dense(last))]
     return found(
         embedding=f"{count(embedding) // vocabulary} V",

@@ -79,12 +79,12 @@ def lstm_gates(inputs: int, hidden: int) -> nn.Linear:
     return nn.Linear(inputs + hidden, 4 * hidden)
 
 
-def lstm(gates: nn.Linear, x: mg.Tensor) -> mg.Tensor:
-    """Hidden states of the layer for x of shape (batch, time, features)."""
+def lstm(gates: nn.Linear, x: mg.Tensor, backwards: bool = False) -> mg.Tensor:
+    """Hidden states of the layer, in the order of reading, for x of shape (batch, time, features)."""
     hidden = gates.out_features // 4
     h = c = mg.zeros(x.shape[0], hidden)
     states = []
-    for t in range(x.shape[1]):
+    for t in range(x.shape[1])[:: -1 if backwards else 1]:
         z = gates(mg.cat([x[:, t], h], 1))
         i, f, o = (F.sigmoid(z[:, k * hidden : (k + 1) * hidden]) for k in range(3))
         c = f * c + i * F.tanh(z[:, 3 * hidden :])
