@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from math import cos, pi
 
-from minigrad.optim.lr_scheduler.scheduler import LRScheduler, per_group
+from minigrad.optim.lr_scheduler.scheduler import LRScheduler, Relative, per_group
 from minigrad.optim.optimizer import Optimizer
 
 
@@ -34,7 +34,7 @@ class LambdaLR(LRScheduler):
         return [base * f(self.last_epoch) for f, base in zip(self.lr_lambdas, self.base_lrs, strict=True)]
 
 
-class ExponentialLR(LRScheduler):
+class ExponentialLR(Relative):
     """lr falls by the factor gamma every epoch.
 
     >>> import minigrad as mg
@@ -91,7 +91,7 @@ class MultiStepLR(LRScheduler):
         return [lr * self.gamma ** self.milestones[self.last_epoch] for lr in self._current()]
 
 
-class LinearLR(LRScheduler):
+class LinearLR(Relative):
     """lr goes in a straight line from start_factor · initial lr to end_factor · initial lr in total_iters epochs.
 
     Errors: ValueError for a start_factor outside (0, 1] or an end_factor outside [0, 1].
@@ -130,7 +130,7 @@ class LinearLR(LRScheduler):
         return [lr * now / before if now != before else lr for lr in self._current()]
 
 
-class CosineAnnealingLR(LRScheduler):
+class CosineAnnealingLR(Relative):
     """lr goes from the initial one to eta_min along half a cosine of T_max epochs, and back along the next half.
 
     Formula: lr = eta_min + (initial lr - eta_min) (1 + cos(pi epoch / T_max)) / 2.

@@ -42,6 +42,9 @@ class LRScheduler:
                     f"[{type(self).__name__}] group {i} has no initial_lr, needed to go on from a last_epoch"
                 )
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
+        self._begin()
+
+    def _begin(self):
         self.step()
 
     def get_lr(self) -> list[float]:
@@ -76,6 +79,17 @@ class LRScheduler:
     def load_state_dict(self, state_dict: dict) -> None:
         """Take over what `state_dict` gave."""
         self.__dict__.update(state_dict)
+
+
+class Relative(LRScheduler):
+    """Base class of those whose `get_lr` starts from the step size of the epoch before."""
+
+    def _begin(self):
+        if self.last_epoch == -1:
+            self.step()
+        else:  # going on: the groups hold the step size of this epoch already
+            self.last_epoch += 1
+            self._last_lr = self._current()
 
 
 def per_group(caller, name, value, optimizer):
