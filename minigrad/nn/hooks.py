@@ -83,11 +83,14 @@ class Watch:
         return grads
 
     def at_inputs(self, grads):
+        if self.grad_output is None:  # these came by another way than the outputs, as in a double backward
+            return grads
         return self.run(grads)
 
     def run(self, grads):
+        grad_output, self.grad_output = self.grad_output, None
         for (hook,) in tuple(self.hooks.backward):
-            grads = _replaced("backward_hook", hook(self.module, grads, self.grad_output), grads)
+            grads = _replaced("backward_hook", hook(self.module, grads, grad_output), grads)
         return grads
 
 
