@@ -1,0 +1,132 @@
+"""join: several tensors into one, and one into several.
+
+cat      y = x_1, x_2, ... one behind the other along dim        dx_i = the part of dy where x_i lies
+stack    the same along a new dim                                dx_i = dy at place i
+flip     y = x with the order along dims reversed                dx = dy reversed
+"""
+
+import numpy as np
+
+from minigrad.autograd import Op
+from minigrad.backend.array import contiguous, empty
+from minigrad.dtypes import result_dtype
+from minigrad.ops.elementwise import check_tensor
+from minigrad.tensor import check_dim, method
+
+
+def _span(dim, start, stop):
+    """The index of places `start` to `stop` along `dim`."""
+    return (slice(None),) * dim + (slice(start, stop), Ellipsis)
+
+
+class Cat(Op):
+    def forward(self, dim, *xs):
+        self.dim, self.sizes = dim, [x.shape[dim] for x in xs]
+        y = empty((*xs[0].shape[:dim], sum(self.sizes), *xs[0].shape[dim + 1 :]), xs[0].dtype)
+        return np.concatenate(xs, dim, out=y)
+
+    def gradient(self, dy):
+        parts, start = [None], 0
+        for i, n in enumerate(self.sizes):
+            parts.append(dy[_span(self.dim, start, start + n)] if self.needs(i + 1) else None)
+            start += n
+        return parts
+
+
+class Stack(Op):
+    def forward(self, dim, *xs):
+        self.dim = dim
+        y = empty((*xs[0].shape[:dim], len(xs), *xs[0].shape[dim:]), xs[0].dtype)
+        return np.stack(xs, dim, out=y)
+
+    def gradient(self, dy):
+        before = (slice(None),) * self.dim
+        return [None, *[dy[(*before, i)] if self.needs(i + 1) else None for i in range(dy.shape[self.dim])]]
+
+
+class Flip(Op):
+    def forward(self, x, dims):
+        self.dims = dims
+        return contiguous(np.flip(x, dims))
+
+    def gradient(self, dy):
+        return flip(dy, self.dims)
+
+
+def _joined(op, tensors):
+    """The tensors to join, in their common dtype."""
+    tensors = tuple(tensors)
+    if not tensors:
+        raise RuntimeError(f"[{op}] found no tensors, expected at least one")
+    for x in tensors:
+        check_tensor(op, x, "each of the tensors")
+    dtype = result_dtype([x.array for x in tensors])
+    return [x if x.dtype is dtype else x.to(dtype) for x in tensors]
+
+
+def cat(tensors, dim=0):
+    """y = the tensors one behind the other along `dim`        dx_i = the part of dy where x_i lies
+
+    Args:
+        tensors (sequence of Tensors): of equal shapes but along `dim`; dtypes are promoted; those of shape (0,) are skipped.
+        dim (int): along which to join.
+
+    Errors: RuntimeError if there are none, or if shapes do not fit; IndexError for a dim out of range.
+
+    >>> import minigrad as mg
+    >>> mg.cat([mg.tensor([1, 2]), mg.tensor([3])])
+    tensor([1, 2, 3])
+    """
+    tensors = _joined("cat", tensors)
+    tensors = [x for x in tensors if x.shape != (0,)] or tensors
+    first = tensors[0]
+    if first.ndim == 0:
+        raise RuntimeError("[cat] 0-dim tensors cannot be joined, expected at least 1 dimension: use stack")
+    dim = check_dim("cat", dim, first.ndim)
+    for x in tensors:
+        if x.ndim != first.ndim or x.shape[:dim] + x.shape[dim + 1 :] != first.shape[:dim] + first.shape[dim + 1 :]:
+            raise RuntimeError(
+                f"[cat] shapes {first.shape} and {x.shape} do not fit: sizes must be equal in all dimensions but {dim}"
+            )
+    return Cat.apply(dim, *tensors)
+
+
+concat = concatenate = cat
+
+
+def stack(tensors, dim=0):
+    """y = the tensors side by side along a new dimension `dim`        dx_i = dy at place i
+
+    Errors: RuntimeError if there are none, or if shapes differ; IndexError for a dim out of range.
+
+    >>> import minigrad as mg
+    >>> mg.stack([mg.tensor([1, 2]), mg.tensor([3, 4])], 1)
+    tensor([[1, 3],
+            [2, 4]])
+    """
+    tensors = _joined("stack", tensors)
+    for x in tensors:
+        if x.shape != tensors[0].shape:
+            raise RuntimeError(f"[stack] shapes {tensors[0].shape} and {x.shape} differ, expected equal ones")
+    return Stack.apply(check_dim("stack", dim, tensors[0].ndim + 1), *tensors)
+
+
+@method
+def flip(input, *dims):
+    """y = x with the order along `dims` reversed, a copy        dx = dy reversed
+
+    Errors: IndexError for a dim out of range, RuntimeError if one appears twice.
+
+    >>> import minigrad as mg
+    >>> mg.flip(mg.tensor([1, 2, 3]), 0)
+    tensor([3, 2, 1])
+    """
+    check_tensor("flip", input)
+    given = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+    dims = tuple(check_dim("flip", d, input.ndim) for d in given)
+    if len(set(dims)) < len(dims):
+        raise RuntimeError(f"[flip] a dimension appears twice in {given}")
+    return Flip.apply(input, dims)
+
+
+__all__ = ["cat", "concat", "concatenate", "flip", "stack"]
