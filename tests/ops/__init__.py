@@ -1,0 +1,1 @@
+"""ops: one file of rows per file of `minigrad/ops`, and `harness.py`, which says what a row is held to."""

@@ -1,0 +1,176 @@
+"""harness: what every op is held to. A test of an op is a `Case`, a row of a table, and `check(case)` does the rest:
+
+forward      float64 against numpy, and with drawn shapes and memory layouts too
+gradients    against central differences, of the gradient again, and the two backwards against each other
+native       float32 C++ bodies against the reference: size 0, 1, odd, large; any strides; inf, nan, denormals
+threads      the same bits from 1, 2 and 4 of them
+halves       float16 and bfloat16 against float64, rounded
+torch        outputs and gradients against PyTorch, where it is installed
+
+CASES = [Case("exp", mg.exp, numpy=np.exp, torch=lambda torch, x: torch.exp(x), kernels=("exp_forward",))]
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_row(case):
+    check(case)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrad.autograd import as_tuple
+from minigrad.backend import cpu
+from minigrad.dtypes import bfloat16, float16
+from minigrad.kernel import Kernel
+from minigrad.tensor import wrap
+from minigrad.testing import check_backwards, gradcheck, gradgradcheck
+from tests.ops.inputs import (
+    EXTREMES,
+    LAYOUTS,
+    SMALL,
+    UNARY,
+    draw,
+    elements,
+    is_float,
+    reference,
+    run,
+    same,
+    same_runs,
+    with_extremes,
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row. `shapes` lists sets of inputs: for each input its shape or, for what has no gradient (a mask,
+    indices), a function of a numpy Generator that makes the array."""
+
+    name: str
+    function: Callable  # of Tensors; gives one, or a tuple of them
+    shapes: object = tuple(UNARY)
+    drawn: st.SearchStrategy | None = None  # of more such sets: ONE, TWO, or your own
+    numpy: Callable | None = None  # the same function of float64 arrays
+    torch: Callable | None = None  # the same function of the module torch and its tensors
+    values: tuple = (-2.0, 2.0)  # the bounds of random inputs
+    differentiable: bool = True
+    kernels: tuple = ()  # that must run, forward or backward, on the first set
+    rtol: float = 2e-6  # of native against reference, in float32
+    atol: float = 2e-6  # the same, in units of the largest element
+    ulps: float = 1.0  # roundings that halves may be off by: about one for each op inside
+    extremes: bool = True
+
+    def __str__(self):
+        return self.name
+
+
+def check(case):
+    """Hold a row to everything above that applies to it."""
+    check_kernels_run(case, draw(case, case.shapes[0], np.float32))
+    for shapes in case.shapes:
+        wide, single = draw(case, shapes), draw(case, shapes, np.float32)
+        check_native(case, single)
+        if elements(shapes) > SMALL:
+            check_threads(case, single)
+            continue
+        check_values(case, wide)
+        check_layouts(case, single)
+        check_halves(case, single)
+        check_extremes(case, single)
+    if case.drawn is not None:
+        check_drawn(case)
+    if case.torch is not None:
+        torch = pytest.importorskip("torch", reason="torch is not installed: checked without this oracle")
+        for shapes in case.shapes:
+            check_torch(case, torch, draw(case, shapes))
+
+
+def check_kernels_run(case, arrays):
+    """A test of a kernel that never ran would prove nothing."""
+    ran, call = set(), Kernel.__call__
+
+    def spy(kernel, *args):
+        ran.add(kernel.name)
+        call(kernel, *args)
+
+    try:
+        Kernel.__call__ = spy
+        run(case, arrays)
+    finally:
+        Kernel.__call__ = call
+    assert ran.issuperset(case.kernels), f"{sorted(set(case.kernels) - ran)} did not run, only {sorted(ran)}"
+
+
+def check_values(case, arrays):
+    """In float64: outputs against numpy; gradients, and theirs, against central differences."""
+    if case.numpy is not None:
+        with np.errstate(all="ignore"):
+            expected = as_tuple(case.numpy(*[a.copy() for a in arrays]))
+        for i, (y, e) in enumerate(zip(as_tuple(case.function(*map(wrap, arrays))), expected, strict=True)):
+            same(y.array, e, 1e-12, 1e-13, f"output {i} against numpy")
+    if case.differentiable:
+        inputs = [wrap(a).requires_grad_(is_float(a)) for a in arrays]
+        for checker in (gradcheck, check_backwards, gradgradcheck):
+            checker(case.function, inputs)
+
+
+def check_native(case, arrays, what="native against reference"):
+    same_runs(run(case, arrays), reference(case, arrays), case.rtol, case.atol, what)
+
+
+def check_threads(case, arrays):
+    before, bits = cpu.get_num_threads() if cpu.kernels() else 1, []
+    for threads in (1, 2, 4) if cpu.kernels() else ():
+        cpu.set_num_threads(threads)
+        bits.append([a.tobytes() for part in run(case, arrays) for a in part])
+        cpu.set_num_threads(before)
+    assert all(b == bits[0] for b in bits), "the bits depend on the number of threads"
+
+
+def check_layouts(case, arrays):
+    for layout in LAYOUTS:
+        moved = [layout(a) for a in arrays]
+        check_native(case, moved, f"native against reference, {layout.__name__}")
+        plain = [np.array(a, order="C") for a in moved]
+        same_runs(reference(case, moved), reference(case, plain), case.rtol, case.atol, layout.__name__)
+
+
+def check_extremes(case, arrays):
+    """The outputs only: a gradient there may be inf or nan by another way of computing it. Denormals may count as 0."""
+    rng = np.random.default_rng(2)
+    for value in ([v] for v in EXTREMES) if case.extremes else ():
+        mixed, flat = with_extremes(arrays, value, rng)
+        for i, (a, b) in enumerate(zip(run(case, mixed)[0], reference(case, flat)[0], strict=True)):
+            same(a, b, case.rtol, case.atol, f"output {i} with {value} among the inputs")
+
+
+def check_halves(case, arrays):
+    for dtype, eps in ((float16, 2.0**-10), (bfloat16, 2.0**-7)):
+        halves = [a.astype(dtype) if is_float(a) else a for a in arrays]
+        found, exact = run(case, halves), run(case, [a.astype(np.float64) if is_float(a) else a for a in halves])
+        assert all(a.dtype == dtype for a, b in zip(found[0], exact[0], strict=True) if is_float(b)), "a half widened"
+        rounding = 0.51 * eps * case.ulps
+        same_runs((found[0], ()), (exact[0], ()), rounding, 0.1 * rounding * case.ulps, f"{dtype}")
+        same_runs(((), found[1]), ((), exact[1]), 16 * rounding, 4 * rounding, f"{dtype}")
+
+
+def check_drawn(case):
+    @given(case.drawn, st.sampled_from(LAYOUTS), st.integers(0, 99))
+    def on_drawn(shapes, layout, seed):
+        check_values(case, [layout(a) for a in draw(case, shapes, seed=seed)])
+        check_native(case, [layout(a) for a in draw(case, shapes, np.float32, seed)])
+
+    on_drawn()
+
+
+def check_torch(case, torch, arrays):
+    leaves = [torch.tensor(a, requires_grad=case.differentiable and is_float(a)) for a in arrays]
+    ys, rng = as_tuple(case.torch(torch, *leaves)), np.random.default_rng(1)
+    tracked = [y for y in ys if y.requires_grad]
+    seeds = [torch.tensor(rng.uniform(0.5, 1.5, tuple(y.shape))) for y in tracked]
+    grads = torch.autograd.grad(tracked, [x for x in leaves if x.requires_grad], seeds) if tracked else ()
+    expected = [y.detach().numpy() for y in ys], [g.numpy() for g in grads]
+    same_runs(run(case, arrays), expected, 1e-10, 1e-12, "against torch")
