@@ -95,7 +95,7 @@ def _sequence(like, items):
 
 
 def default_convert(data):
-    """`data` with its arrays made Tensors that share their memory.
+    """`data` with its arrays made Tensors that share their memory (and tuples lists, as in `default_collate`).
 
     >>> import numpy as np
     >>> from minigrad.utils.data import default_convert
@@ -110,5 +110,5 @@ def default_convert(data):
         return _mapping(data, {key: default_convert(value) for key, value in data.items()})
     if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
         items = [default_convert(item) for item in data]
-        return tuple(items) if type(data) is tuple else _sequence(data, items)
+        return _sequence(data, items)
     return data

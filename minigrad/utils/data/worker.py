@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
+from minigrad.backend.threads import set_num_threads
 from minigrad.utils.data.fetch import make_fetcher
 from minigrad.utils.data.transport import pack
 
@@ -74,6 +75,7 @@ def main(pipe, job, inherited):
         other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the loader decides what follows
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    set_num_threads(1)  # the processes are the parallelism
     tasks, over = queue.SimpleQueue(), threading.Event()
     threading.Thread(target=listen, args=(pipe, tasks, over, job), daemon=True).start()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
