@@ -4,6 +4,7 @@ import ast
 import copy
 import functools
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -194,6 +195,7 @@ def test_the_program_filters_and_writes_json(capsys):
 
 def test_the_program_runs_as_a_script():
     command = [sys.executable, str(EXAMPLES / "formulas.py"), "--id", "000-4.2.1"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = os.environ | {"PYTHONPATH": str(EXAMPLES.parent)}
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert "0.869" in result.stdout and "0.880797077978" in result.stdout
     assert "every computed value is the expected one" in result.stdout
