@@ -170,7 +170,7 @@ void add_strides(PyObject* object, V& out) {
 template <class T>
 struct Cast<InView<T>> {
   static bool read(PyObject* object, InView<T>& out, Where where) {
-    if (PyFloat_Check(object) || PyLong_Check(object) || PyArray_IsScalar(object, Number)) {
+    if (PyFloat_Check(object) || PyLong_Check(object) || PyArray_IsScalar(object, Generic)) {
       out.size = 1;
       double wide = 0;
       if (!Cast<double>::read(object, wide, where)) return false;

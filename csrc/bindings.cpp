@@ -39,6 +39,11 @@ PyMethodDef kernels[] = {
     KERNEL(logsumexp_forward),
     KERNEL(var_forward),
     KERNEL(cumsum_forward),
+    KERNEL(cumprod_forward),
+    KERNEL(recurrence_forward),
+
+    KERNEL(embedding_forward),
+    KERNEL(embedding_backward),
 
     KERNEL(matmul_forward),
     KERNEL(linear_forward),

@@ -17,6 +17,12 @@ void var_forward(Out<float> y, Out<float> mean, In<float> x, double correction);
 
 // cumulative.cpp: x, y (outer, n, inner)
 void cumsum_forward(Out<float> y, In<float> x);
+void cumprod_forward(Out<float> y, In<float> x);
+void recurrence_forward(Out<float> h, In<float> a, In<float> b);
+
+// embedding.cpp: weight, dw (rows, cols), y, dy (n, cols), index (n)
+void embedding_forward(Out<float> y, In<float> weight, In<int64_t> index);
+void embedding_backward(Out<float> dw, In<float> dy, In<int64_t> index);
 
 // matmul.cpp: y (B, m, n), a (B or 1, m, k) or (.., k, m), b (B or 1, k, n) or (.., n, k)
 void matmul_forward(Out<float> y, In<float> a, In<float> b, bool transpose_a, bool transpose_b);
