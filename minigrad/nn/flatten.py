@@ -1,9 +1,6 @@
 """flatten: Flatten and Unflatten, one the way back of the other."""
 
-import math
-
 from minigrad.nn.module import Module
-from minigrad.tensor import check_dim
 
 
 class Flatten(Module):
@@ -45,13 +42,7 @@ class Unflatten(Module):
         self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, x):
-        dim = check_dim("Unflatten", self.dim, x.ndim)
-        size = self.unflattened_size
-        known = math.prod(n for n in size if n != -1)
-        fits = x.shape[dim] == known if -1 not in size else size.count(-1) == 1 and known and x.shape[dim] % known == 0
-        if not fits:
-            raise RuntimeError(f"[Unflatten] dimension {dim} has size {x.shape[dim]}, which {size} does not make up")
-        return x.reshape(*x.shape[:dim], *size, *x.shape[dim + 1 :])
+        return x.unflatten(self.dim, self.unflattened_size)
 
     def extra_repr(self):
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"

@@ -98,7 +98,7 @@ def trunc_normal_(
     if not (a <= b and std >= 0):
         raise ValueError(f"[trunc_normal_] found a={a}, b={b} and std={std}, a <= b and std >= 0 were expected")
     if std == 0 or a == b:
-        return _fill(tensor, ops.full(tensor.shape, min(max(mean, a), b), dtype=float32))
+        return constant_(tensor, min(max(mean, a), b))
     likely = (math.erf((b - mean) / std / math.sqrt(2)) - math.erf((a - mean) / std / math.sqrt(2))) / 2
     draw = _normal_candidates if likely > 0.3 else _uniform_candidates
     values, kept = draw(tensor, mean, std, a, b, generator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import inf
+from math import inf, isfinite
 
 from minigrad import ops
 from minigrad.dtypes import HALVES, float32
@@ -62,10 +62,8 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0, error_if_n
     with no_grad():
         norms = [_norm(t, norm_type) for t in tensors if t.numel()]
         total = _norm(ops.stack(norms), norm_type) if norms else ops.tensor(0.0)
-    if error_if_nonfinite and not ops.isfinite(total):
-        raise RuntimeError(
-            f"[clip_grad_norm_] the norm of order {norm_type} is {total.item()}, a finite one was expected"
-        )
+    if error_if_nonfinite and not isfinite(total.item()):
+        raise RuntimeError(f"[clip_grad_norm_] the {norm_type}-norm is {total.item()}, a finite one was expected")
     return total
 
 
