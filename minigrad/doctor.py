@@ -87,7 +87,8 @@ def check_data():
     from minigrad.vision.datasets import MNIST
 
     try:
-        yield "MNIST", f"{len(MNIST("data", train=False))} test images found", None
+        images = len(MNIST("data", train=False))
+        yield "MNIST", f"{images} test images found", None
     except (OSError, RuntimeError, ValueError) as error:
         yield "MNIST", str(error).splitlines()[0], "run inside the repository, or pass download=True"
 
