@@ -1,8 +1,8 @@
 """The extension only: one module per instruction set, from the same sources. All metadata lives in pyproject.toml.
 
-`minigrad/backend/cpu.py` picks the module when the package is imported. Each is optional: with no compiler the package still
-installs and runs on the numpy reference. While working on a kernel, `MINIGRAD_BUILD=baseline,avx2 python setup.py build_ext
---inplace` rebuilds only what changed, and only for the instruction sets named.
+`minigrad/backend/cpu.py` picks the module when the package is imported. Each is optional: with no compiler the package
+still installs and runs on the numpy reference. While working on a kernel, `MINIGRAD_BUILD=baseline,avx2 python setup.py
+build_ext --inplace` rebuilds only what changed, and only for the instruction sets named.
 """
 
 import os

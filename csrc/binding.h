@@ -1,7 +1,8 @@
 // From a kernel's C++ signature to a Python function: one template, no code per kernel.
 //
-// KERNEL(softmax_forward) is a PyMethodDef row for `void softmax_forward(Out<float> y, In<float> x)`. A call costs some 50 ns: vector
-// call, no conversions, only checks. What does not fit raises TypeError with kernel and argument; nothing is ever copied.
+// KERNEL(softmax_forward) is a PyMethodDef row for `void softmax_forward(Out<float> y, In<float> x)`. A call costs some
+// 50 ns: vector call, no conversions, only checks. What does not fit raises TypeError with kernel and argument; nothing
+// is ever copied.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -25,7 +26,8 @@ namespace minigrad::binding {
 
 static_assert(sizeof(npy_intp) == sizeof(Size));
 
-// A kernel on fewer elements than this in all its arrays keeps the interpreter's lock: giving it up would cost more than it gains.
+// A kernel on fewer elements than this in all its arrays keeps the interpreter's lock: giving it up would cost more
+// than it gains.
 constexpr Size kReleaseAt = 16384;
 
 struct Where {
@@ -58,21 +60,22 @@ struct Dtype<uint8_t> {
 
 inline bool refuse(Where where, PyObject* found, const char* layout, const char* dtype, const char* why) {
   if (!PyArray_Check(found)) {
-    PyErr_Format(PyExc_TypeError, "[%s] argument %d: expected %s%s, found %s", where.kernel, where.argument, layout, dtype,
-                 Py_TYPE(found)->tp_name);
+    PyErr_Format(PyExc_TypeError, "[%s] argument %d: expected %s%s, found %s", where.kernel, where.argument, layout,
+                 dtype, Py_TYPE(found)->tp_name);
     return false;
   }
   auto* array = reinterpret_cast<PyArrayObject*>(found);
   const auto shape = shape_text(PyArray_DIMS(array), PyArray_NDIM(array));
-  PyErr_Format(PyExc_TypeError, "[%s] argument %d: expected %s%s, found %s%S of shape %s", where.kernel, where.argument, layout,
-               dtype, why, PyArray_DESCR(array), shape.c_str());
+  PyErr_Format(PyExc_TypeError, "[%s] argument %d: expected %s%s, found %s%S of shape %s", where.kernel, where.argument,
+               layout, dtype, why, PyArray_DESCR(array), shape.c_str());
   return false;
 }
 
 // Checks flags and dtype and fills the view; one body for all array arguments.
 template <class T, class A>
 bool read_array(PyObject* object, A& out, Where where, bool contiguous, bool writable) {
-  const char* layout = contiguous ? (writable ? "writable C-contiguous " : "C-contiguous ") : (writable ? "writable " : "");
+  const char* layout =
+      contiguous ? (writable ? "writable C-contiguous " : "C-contiguous ") : (writable ? "writable " : "");
   if (!PyArray_Check(object)) return refuse(where, object, layout, Dtype<T>::name, "");
   auto* array = reinterpret_cast<PyArrayObject*>(object);
   if (!Dtype<T>::holds(PyArray_TYPE(array))) return refuse(where, object, layout, Dtype<T>::name, "");
@@ -103,7 +106,8 @@ template <>
 struct Cast<double> {
   static bool read(PyObject* object, double& out, Where where) {
     if (PyFloat_CheckExact(object)) return out = PyFloat_AS_DOUBLE(object), true;
-    if (PyArray_Check(object) && PyArray_NDIM(reinterpret_cast<PyArrayObject*>(object))) return refuse_scalar(object, where, "a number");
+    if (PyArray_Check(object) && PyArray_NDIM(reinterpret_cast<PyArrayObject*>(object)))
+      return refuse_scalar(object, where, "a number");
     out = PyFloat_AsDouble(object);
     return !(out == -1.0 && PyErr_Occurred()) || refuse_scalar(object, where, "a number");
   }
@@ -217,7 +221,8 @@ inline PyObject* raise(const char* kernel, std::exception_ptr error) {
 
 // One body per signature, whatever the kernel: this keeps the build short.
 template <class... A, std::size_t... I>
-PyObject* call(const char* name, void (*kernel)(A...), PyObject* const* arguments, Py_ssize_t count, std::index_sequence<I...>) {
+PyObject* call(const char* name, void (*kernel)(A...), PyObject* const* arguments, Py_ssize_t count,
+               std::index_sequence<I...>) {
   if (count != sizeof...(A))
     return PyErr_Format(PyExc_TypeError, "[%s] expected %d arguments, found %zd", name, int(sizeof...(A)), count);
   std::tuple<A...> values;
@@ -250,14 +255,15 @@ PyObject* entry(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
 
 template <auto kernel, class Name>
 PyMethodDef row() {
-  return {Name::text(), reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&entry<kernel, Name>)), METH_FASTCALL, nullptr};
+  return {Name::text(), reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&entry<kernel, Name>)),
+          METH_FASTCALL, nullptr};
 }
 
-#define KERNEL(name)                                           \
-  [] {                                                         \
-    struct Name {                                              \
-      static constexpr const char* text() { return #name; }    \
-    };                                                         \
+#define KERNEL(name)                                            \
+  [] {                                                          \
+    struct Name {                                               \
+      static constexpr const char* text() { return #name; }     \
+    };                                                          \
     return ::minigrad::binding::row<&::minigrad::name, Name>(); \
   }()
 

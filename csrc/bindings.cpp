@@ -1,8 +1,9 @@
 // The whole C++ surface on a page.
 //
 // To add a kernel: write `void softmax_forward(Out<float> y, In<float> x)` in csrc/cpu/softmax.cpp, declare it in
-// csrc/cpu/kernels.h, and put its row, KERNEL(softmax_forward), in the table below. The arguments' conversions and checks follow
-// from the signature (binding.h); an elementwise op is one row of csrc/cpu/elementwise.h and nothing else.
+// csrc/cpu/kernels.h, and put its row, KERNEL(softmax_forward), in the table below. The arguments' conversions and
+// checks follow from the signature (binding.h); an elementwise op is one row of csrc/cpu/elementwise.h and nothing
+// else.
 
 #define MINIGRAD_IMPORT_ARRAY
 #include "binding.h"
@@ -12,8 +13,8 @@
 #include "cpu/kernels.h"
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
-#include "pooled_array.h"
 #include "cpu_flags.h"
+#include "pooled_array.h"
 
 namespace py = pybind11;
 
@@ -21,6 +22,7 @@ namespace {
 
 #define ROW(name, formula) KERNEL(name),
 
+// clang-format off
 PyMethodDef kernels[] = {
     MINIGRAD_ELEMENTWISE(ROW, ROW, ROW, ROW)
     KERNEL(copy_forward),
@@ -57,6 +59,7 @@ PyMethodDef kernels[] = {
     KERNEL(adam_step),
     {nullptr, nullptr, 0, nullptr},
 };
+// clang-format on
 
 PyMethodDef others[] = {
     {"empty", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&minigrad::binding::empty)), METH_FASTCALL,
@@ -99,13 +102,15 @@ py::dict cpu_flags() {
 
 PYBIND11_MODULE(JOIN(_C_, MINIGRAD_ISA), m) {
   if (_import_array() < 0 || !minigrad::binding::ready_pooled_array()) throw py::error_already_set();
-  if (PyModule_AddFunctions(m.ptr(), kernels) < 0 || PyModule_AddFunctions(m.ptr(), others) < 0) throw py::error_already_set();
+  if (PyModule_AddFunctions(m.ptr(), kernels) < 0 || PyModule_AddFunctions(m.ptr(), others) < 0)
+    throw py::error_already_set();
   m.attr("isa") = TEXT(MINIGRAD_ISA);
   m.attr("KERNELS") = kernel_names();
   m.def("cpu_flags", &cpu_flags, "Instruction sets that this processor and its operating system can run.");
   m.def("get_num_threads", &minigrad::num_threads);
   m.def("set_num_threads", &minigrad::set_num_threads, py::arg("threads"));
-  m.def("memory_stats", &memory_stats, "Bytes in use, kept for reuse, their sum and peak, and how many requests there were.");
+  m.def("memory_stats", &memory_stats,
+        "Bytes in use, kept for reuse, their sum and peak, and how many requests there were.");
   m.def("reset_peak", &minigrad::reset_peak, "Start measuring the peak anew.");
   m.def("empty_cache", &minigrad::empty_cache, "Give the buffers kept for reuse back to the system.");
 }

@@ -8,8 +8,7 @@ namespace minigrad::binding {
 namespace {
 
 struct Buffer {
-  PyObject_HEAD
-  void* data;
+  PyObject_HEAD void* data;
   std::size_t bytes;
 };
 
@@ -80,8 +79,8 @@ PyObject* own(int ndim, const Size* dims, PyArray_Descr* dtype) {
   const Size bytes = count_bytes(dims, ndim, PyDataType_ELSIZE(dtype));
   PyObject* buffer = bytes < 0 ? nullptr : make_buffer(bytes);
   if (!buffer) return Py_DECREF(dtype), nullptr;
-  PyObject* array = PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, dims, nullptr, reinterpret_cast<Buffer*>(buffer)->data,
-                                         NPY_ARRAY_CARRAY, nullptr);
+  PyObject* array = PyArray_NewFromDescr(&PyArray_Type, dtype, ndim, dims, nullptr,
+                                         reinterpret_cast<Buffer*>(buffer)->data, NPY_ARRAY_CARRAY, nullptr);
   if (!array) return Py_DECREF(buffer), nullptr;
   if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array), buffer) < 0) return Py_DECREF(array), nullptr;
   return array;

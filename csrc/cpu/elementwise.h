@@ -1,5 +1,5 @@
-// The elementwise ops, one row each: the kernel's name and its formula on Simd lanes. elementwise.cpp turns a row into a loop over
-// any strides and broadcasts, bindings.cpp into a Python function; a new op is one new row.
+// The elementwise ops, one row each: the kernel's name and its formula on Simd lanes. elementwise.cpp turns a row into
+// a loop over any strides and broadcasts, bindings.cpp into a Python function; a new op is one new row.
 //
 //   UNARY     name(y, x)          f(x)
 //   BACKWARD  name(dx, dy, s)     f(dy, s), s being what the forward saved

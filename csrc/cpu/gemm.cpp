@@ -1,9 +1,11 @@
-// Matrix product: a register tile of MR rows by NV vectors, run over panels of one operand. Read plan, then run_block, then tile.
+// Matrix product: a register tile of MR rows by NV vectors, run over panels of one operand. Read plan, then run_block,
+// then tile.
 //
-// One operand, X, is broadcast element by element and may have any strides; the other, Y, is read a vector at a time and must be
-// contiguous along the tile, in place or after packing into panels of kPanel columns. Either operand of the product can play either
-// part (C^T = B^T A^T), so a transposed product picks the part that needs the smaller packing and stores its tiles transposed.
-// The first row tile of a block packs the panel while it multiplies, so packing costs no pass of its own.
+// One operand, X, is broadcast element by element and may have any strides; the other, Y, is read a vector at a time
+// and must be contiguous along the tile, in place or after packing into panels of kPanel columns. Either operand of the
+// product can play either part (C^T = B^T A^T), so a transposed product picks the part that needs the smaller packing
+// and stores its tiles transposed. The first row tile of a block packs the panel while it multiplies, so packing costs
+// no pass of its own.
 //
 // The cut into blocks depends on the shape alone, and so do the bits of the result.
 // Source: Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34 (2008).
@@ -29,9 +31,9 @@ constexpr int MR = 8, NV = 3;
 constexpr int MR = 6, NV = 2;  // 12 accumulators of 16 registers
 #endif
 constexpr Size kPanel = NV * W;
-constexpr Size kDepth = 1024;                 // rows of a packed panel: NV * 64 KiB at most, it stays in the second-level cache
-constexpr Size kBlockPanels = 8;              // panels per block, where there are enough of them
-constexpr Size kBlockWork = Size{1} << 19;    // multiplications per block that make a thread worth its while
+constexpr Size kDepth = 1024;     // rows of a packed panel: NV * 64 KiB at most, it stays in the second-level cache
+constexpr Size kBlockPanels = 8;  // panels per block, where there are enough of them
+constexpr Size kBlockWork = Size{1} << 19;  // multiplications per block that make a thread worth its while
 constexpr Size kWantedBlocks = 32;
 
 using Vec = VFloat::Vec;  // bare vectors: every accumulator must live in a register
@@ -136,10 +138,10 @@ struct Plan {
   Size rows, cols, depth;  // of X Y
   Matrix x, y;
   Size c_row, c_col;
-  bool swapped, packed;          // Y packed in whole before the product
-  Size tiles, panels;            // of MR rows, of kPanel columns
+  bool swapped, packed;  // Y packed in whole before the product
+  Size tiles, panels;    // of MR rows, of kPanel columns
   Size block_tiles, block_panels, row_blocks, col_blocks;
-  Size slices, slice;            // the depth is cut into `slices` of at most `slice`
+  Size slices, slice;  // the depth is cut into `slices` of at most `slice`
 };
 
 // Estimated cost in vector steps: tiles with their waste, packing by transposition, transposed stores.
@@ -160,7 +162,8 @@ Plan plan(const Gemm& g) {
   p.packed = p.y.col != 1;
   p.tiles = (p.rows + MR - 1) / MR, p.panels = (p.cols + kPanel - 1) / kPanel;
   p.slices = std::max<Size>(1, (p.depth + kDepth - 1) / kDepth), p.slice = (p.depth + p.slices - 1) / p.slices;
-  // Wide blocks read X seldom; narrow ones share the work. Then rows are cut where the columns alone give too few blocks.
+  // Wide blocks read X seldom; narrow ones share the work. Then rows are cut where the columns alone give too few
+  // blocks.
   const Size work = p.rows * p.cols * p.depth;
   const Size wanted = std::clamp<Size>(work / kBlockWork, 1, kWantedBlocks);
   p.block_panels = std::clamp<Size>(p.panels / wanted, 1, kBlockPanels);
@@ -183,7 +186,9 @@ struct Job {
 };
 
 // Offset of a panel in the packed Y.
-Size packed_at(const Plan& p, Size slice, Size panel) { return (slice * p.slice * p.panels + panel * std::min(p.slice, p.depth - slice * p.slice)) * kPanel; }
+Size packed_at(const Plan& p, Size slice, Size panel) {
+  return (slice * p.slice * p.panels + panel * std::min(p.slice, p.depth - slice * p.slice)) * kPanel;
+}
 
 void run_block(const Job& job, Size row_block, Size col_block) {
   const Plan& p = job.p;
@@ -203,8 +208,13 @@ void run_block(const Job& job, Size row_block, Size col_block) {
         const bool first = i == first_tile, whole = columns == kPanel;
         float* own = scratch ? scratch + (j - first_panel) * depth * kPanel : nullptr;
         const float* bias = s + 1 == p.slices && job.g.bias ? job.g.bias : nullptr;
-        const Target t{job.c + row * p.c_row + column * p.c_col, p.c_row, p.c_col, rows, columns,
-                       bias && p.swapped ? bias + row : nullptr, bias && !p.swapped ? bias + column : nullptr,
+        const Target t{job.c + row * p.c_row + column * p.c_col,
+                       p.c_row,
+                       p.c_col,
+                       rows,
+                       columns,
+                       bias && p.swapped ? bias + row : nullptr,
+                       bias && !p.swapped ? bias + column : nullptr,
                        s > 0 || job.g.accumulate};
         const float* in_place = y.data + top * y.row + column;
         if (job.packed) {
@@ -228,7 +238,8 @@ void pack_all(const Plan& p, Matrix y, float* packed) {
   parallel_for(p.slices * p.panels, row_grain(p.slice * kPanel * 2), [&](Size begin, Size end) {
     for (Size task = begin; task < end; ++task) {
       const Size s = task / p.panels, j = task % p.panels, top = s * p.slice;
-      pack_panel(y, top, std::min(p.slice, p.depth - top), j * kPanel, std::min(kPanel, p.cols - j * kPanel), packed + packed_at(p, s, j));
+      pack_panel(y, top, std::min(p.slice, p.depth - top), j * kPanel, std::min(kPanel, p.cols - j * kPanel),
+                 packed + packed_at(p, s, j));
     }
   });
 }
@@ -246,7 +257,8 @@ void gemm(const Gemm& g, Size count, Size a_step, Size b_step, Size c_step) {
   if (g.m == 0 || g.n == 0 || count == 0) return;
   if (g.k == 0) return fill_empty(g, count, c_step);
   const Plan p = plan(g);
-  const Size y_step = p.swapped ? a_step : b_step, copies = y_step ? count : 1, packed_size = p.panels * kPanel * p.depth;
+  const Size y_step = p.swapped ? a_step : b_step, copies = y_step ? count : 1,
+             packed_size = p.panels * kPanel * p.depth;
   const Scratch<float> packed(p.packed ? copies * packed_size : 0);
   if (p.packed)
     for (Size i = 0; i < copies; ++i) {
@@ -258,7 +270,11 @@ void gemm(const Gemm& g, Size count, Size a_step, Size b_step, Size c_step) {
   parallel_for(count * blocks, std::max<Size>(1, kBlockWork / 2 / work), [&](Size begin, Size end) {
     for (Size task = begin; task < end; ++task) {
       const Size i = task / blocks, block = task % blocks;
-      const Job job{g, p, g.a.data + i * a_step, g.b.data + i * b_step, g.c + i * c_step,
+      const Job job{g,
+                    p,
+                    g.a.data + i * a_step,
+                    g.b.data + i * b_step,
+                    g.c + i * c_step,
                     p.packed ? packed.data() + (y_step ? i : 0) * packed_size : nullptr};
       run_block(job, block % p.row_blocks, block / p.row_blocks);
     }

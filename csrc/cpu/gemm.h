@@ -21,7 +21,8 @@ struct Gemm {
   bool accumulate = false;
 };
 
-// `count` products of one shape; the i-th uses a.data + i * a_step and so on. Threaded; the same bits for any number of threads.
+// `count` products of one shape; the i-th uses a.data + i * a_step and so on. Threaded; the same bits for any number of
+// threads.
 void gemm(const Gemm& first, Size count = 1, Size a_step = 0, Size b_step = 0, Size c_step = 0);
 
 }  // namespace minigrad

@@ -1,7 +1,8 @@
 // A pool of buffers in size classes: fresh pages cost more than most kernels, and every kernel wants 64-byte alignment.
 //
-// A class is a quarter of an octave (at most 25 % is wasted). What is given back is kept for the next request of its class, up to
-// `cache_limit` bytes in all: a quarter of the machine's (or the container's) memory, or MINIGRAD_CACHE_MB. Thread- and fork-safe.
+// A class is a quarter of an octave (at most 25 % is wasted). What is given back is kept for the next request of its
+// class, up to `cache_limit` bytes in all: a quarter of the machine's (or the container's) memory, or
+// MINIGRAD_CACHE_MB. Thread- and fork-safe.
 #pragma once
 
 #include <cstddef>

@@ -26,7 +26,8 @@ namespace minigrad {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-// A helper spins this long after its last chunk: it bridges the Python between two kernels, and a sleeper costs 6 to 45 us to wake.
+// A helper spins this long after its last chunk: it bridges the Python between two kernels, and a sleeper costs 6 to 45
+// us to wake.
 constexpr auto kSpin = std::chrono::microseconds(100);
 constexpr int kMaxThreads = 256;
 
@@ -47,7 +48,9 @@ int usable_cores() {
   return cores > 0 ? cores : 1;
 }
 
-int clamp_threads(long threads) { return threads < 1 ? 1 : threads > kMaxThreads ? kMaxThreads : static_cast<int>(threads); }
+int clamp_threads(long threads) {
+  return threads < 1 ? 1 : threads > kMaxThreads ? kMaxThreads : static_cast<int>(threads);
+}
 
 int default_threads() {
   const char* wanted = std::getenv("MINIGRAD_NUM_THREADS");
@@ -90,7 +93,8 @@ class Pool {
   Size n_ = 0, grain_ = 1, chunks_ = 0;
   std::exception_ptr error_;
   std::mutex error_mutex_;
-  // Epoch of the job in the high half, chunks nobody has claimed in the low half: one CAS claims a chunk of this very job.
+  // Epoch of the job in the high half, chunks nobody has claimed in the low half: one CAS claims a chunk of this very
+  // job.
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<Size> finished_{0};
   alignas(64) std::atomic<int> sleepers_{0};
@@ -100,7 +104,8 @@ class Pool {
   std::vector<std::thread> helpers_;
 };
 
-// Never destroyed: helpers may still look at it while the process exits. A forked child has no helpers and makes a pool of its own.
+// Never destroyed: helpers may still look at it while the process exits. A forked child has no helpers and makes a pool
+// of its own.
 std::atomic<Pool*> pool{nullptr};
 
 Pool& Pool::instance() {
@@ -180,7 +185,9 @@ void Pool::stop_helpers() {
 
 void Pool::wake(Size chunks) {
   if (sleepers_.load() == 0) return;
-  { std::lock_guard<std::mutex> lock(sleep_mutex_); }  // a helper between its last look and its sleep holds this lock
+  {
+    std::lock_guard<std::mutex> lock(sleep_mutex_);
+  }  // a helper between its last look and its sleep holds this lock
   if (chunks > static_cast<Size>(helpers_.size()))
     awake_.notify_all();
   else

@@ -1,8 +1,9 @@
 // One small thread pool. `parallel_for(n, grain, f)` calls f(begin, end) for chunks of `grain` out of 0..n.
 //
-// The chunks depend on n and grain alone, never on the number of threads, so a kernel whose chunks write apart gives the same bits on
-// any machine. Chunks are claimed one by one; the caller claims too and waits only for chunks that a helper has really begun, so a
-// busy core or a helper that is still waking up costs nothing. Nested calls, and calls while another thread has the pool, run serially.
+// The chunks depend on n and grain alone, never on the number of threads, so a kernel whose chunks write apart gives
+// the same bits on any machine. Chunks are claimed one by one; the caller claims too and waits only for chunks that a
+// helper has really begun, so a busy core or a helper that is still waking up costs nothing. Nested calls, and calls
+// while another thread has the pool, run serially.
 #pragma once
 
 #include <cstdint>

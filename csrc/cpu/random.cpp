@@ -1,4 +1,5 @@
-// Random numbers as a pure function of (seed, counter): Philox4x32-10, so the stream is the same for any thread count and backend.
+// Random numbers as a pure function of (seed, counter): Philox4x32-10, so the stream is the same for any thread count
+// and backend.
 //
 // Element i of a call is lane i % 4 of counter offset + i / 4 under the key `seed`.
 // Source: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; Box and Muller, 1958.
@@ -18,7 +19,8 @@ struct Stream {
   uint64_t seed, offset;
 };
 
-// bits[i] for the elements 4 * first .. 4 * first + kBlock; plain loops over counters, which the compiler turns into lanes.
+// bits[i] for the elements 4 * first .. 4 * first + kBlock; plain loops over counters, which the compiler turns into
+// lanes.
 void philox(Stream stream, Size first, uint32_t* bits) {
   const uint64_t base = stream.offset + static_cast<uint64_t>(first);
   for (Size j = 0; j < kCounters; ++j) {

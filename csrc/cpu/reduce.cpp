@@ -1,7 +1,8 @@
 // Reductions of x (outer, n, inner) over n into y (outer, inner): sum, mean, var, logsumexp, prod, max, min.
 //
-// Rows (inner == 1) run across lanes, columns (inner > 1) one column per lane. Sums are taken in float over short blocks and in double
-// over the blocks; what is split between threads depends on the shape alone. Read total (the engine), then the kernels.
+// Rows (inner == 1) run across lanes, columns (inner > 1) one column per lane. Sums are taken in float over short
+// blocks and in double over the blocks; what is split between threads depends on the shape alone. Read total (the
+// engine), then the kernels.
 
 #include <algorithm>
 #include <cmath>
@@ -30,7 +31,7 @@ Shape check(const Y& y, const In<float>& x) {
   return {x.shape[0], x.shape[1], x.shape[2]};
 }
 
-// --- sums of f(x, parameter of the column or row) ----------------------------------------------------------------------------
+// --- sums of f(x, parameter of the column or row) ---
 
 constexpr Size kRowBlock = 128 * W, kColumnBlock = 64, kTile = 4 * W;
 
@@ -85,7 +86,8 @@ template <class F, class Finish>
 void total(Shape s, const float* x, const float* parameter, const F& f, const Finish& finish) {
   // A long n with few outputs is cut into blocks, each summed on its own, so that there is work for every thread.
   const Size tiles = s.inner == 1 ? 1 : (s.inner + kTile - 1) / kTile;
-  const Size rows = s.outer * tiles >= 32 ? std::max<Size>(s.n, 1) : std::max<Size>(kColumnBlock, 2 * kStreamGrain / std::max<Size>(s.inner, 1));
+  const Size rows = s.outer * tiles >= 32 ? std::max<Size>(s.n, 1)
+                                          : std::max<Size>(kColumnBlock, 2 * kStreamGrain / std::max<Size>(s.inner, 1));
   const Size blocks = std::max<Size>(1, (s.n + rows - 1) / rows);
   const Scratch<double> partial(s.outer * blocks * s.inner);
   const Size tasks = s.outer * blocks * tiles;
@@ -115,7 +117,7 @@ void total(Shape s, const float* x, const float* parameter, const F& f, const Fi
   });
 }
 
-// --- extremes ----------------------------------------------------------------------------------------------------------------
+// --- extremes ---
 
 struct Greater {
   static constexpr float worst = -kInf;
@@ -227,7 +229,8 @@ void logsumexp_forward(Out<float> y, In<float> x) {
   for (Size i = 0; i < y.size; ++i)
     if (s.n == 0 || std::isinf(shift[i])) shift[i] = 0.0f;
   const auto term = [](V x, V m) { return exp(x - m); };
-  total(s, x.data, shift.data(), term, [&](Size i, double sum) { y.data[i] = static_cast<float>(std::log(sum) + shift[i]); });
+  total(s, x.data, shift.data(), term,
+        [&](Size i, double sum) { y.data[i] = static_cast<float>(std::log(sum) + shift[i]); });
 }
 
 void prod_forward(Out<float> y, In<float> x) {

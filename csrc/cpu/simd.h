@@ -1,7 +1,8 @@
-// Simd<T, N>: N lanes of T as one value, on GCC's and Clang's vector extensions; one lane of plain T on any other compiler.
+// Simd<T, N>: N lanes of T as one value, on GCC's and Clang's vector extensions; one lane of plain T on any other
+// compiler.
 //
-// Width: 64 bytes with AVX-512, 32 with AVX2, else 16 (SSE2, NEON). A comparison gives a mask of integers, 0 or -1 in each lane.
-// `load(p, n)` and `store(p, n)` touch only the first n lanes, so a loop needs no second body for its tail.
+// Width: 64 bytes with AVX-512, 32 with AVX2, else 16 (SSE2, NEON). A comparison gives a mask of integers, 0 or -1 in
+// each lane. `load(p, n)` and `store(p, n)` touch only the first n lanes, so a loop needs no second body for its tail.
 #pragma once
 
 #include <cmath>

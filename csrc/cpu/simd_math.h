@@ -1,7 +1,8 @@
 // exp, log, tanh, erf, sigmoid and their kin on Simd<float, N>, accurate to a few units in the last place.
 //
-// Infinities, NaN, zeros and overflow come out as IEEE says; results below the smallest normal number are flushed to zero.
-// The polynomials are minimax fits (weighted least squares after Lawson, in 40 digits) on the ranges named beside them.
+// Infinities, NaN, zeros and overflow come out as IEEE says; results below the smallest normal number are flushed to
+// zero. The polynomials are minimax fits (weighted least squares after Lawson, in 40 digits) on the ranges named beside
+// them.
 #pragma once
 
 #include <cmath>

@@ -1,8 +1,8 @@
 """The C++ backend: which extension module serves, and what it offers. Never raises at import.
 
-There is one module per instruction set (`minigrad._C_baseline`, `_C_avx2`, `_C_avx512`), built from the same sources. `_choose`
-takes the best that the processor runs; `MINIGRAD_ISA` asks for another, `MINIGRAD_BACKEND=numpy` for none. Where there is no module,
-`kernels()` is empty, `isa()` is None, and `reason()` says why.
+There is one module per instruction set (`minigrad._C_baseline`, `_C_avx2`, `_C_avx512`), built from the same sources.
+`_choose` takes the best that the processor runs; `MINIGRAD_ISA` asks for another, `MINIGRAD_BACKEND=numpy` for none.
+Where there is no module, `kernels()` is empty, `isa()` is None, and `reason()` says why.
 """
 
 import importlib
