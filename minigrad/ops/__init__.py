@@ -28,7 +28,7 @@ from minigrad.ops.creation import (
 from minigrad.ops.creation import empty_tensor as empty
 from minigrad.ops.cumulative import cumprod, cumsum
 from minigrad.ops.extrema import amax, amin, argmax, argmin, max, min
-from minigrad.ops.indexing import getitem as _getitem
+from minigrad.ops.indexing import index_put
 from minigrad.ops.inplace import overwrite
 from minigrad.ops.join import cat, concat, concatenate, flip, stack
 from minigrad.ops.logic import (

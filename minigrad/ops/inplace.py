@@ -39,7 +39,8 @@ def overwrite(op, x, y):
     """Put `y`, computed out of place from `x`, into the memory and the place of `x`. Returns `x`."""
     check_writable(op, x, y.shape, y.dtype)
     _keep_saved(x, y)
-    copy_forward(x.array, y.array)
+    if y.array is not x.array:
+        copy_forward(x.array, copy(y.array) if owner(y.array) is owner(x.array) else y.array)
     mutation.touch(x.array, op)
     if y.node is not None:
         y.node.time = next(clock)  # what it saved is safe: it was not the memory just written

@@ -68,7 +68,7 @@ def cat(tensors, dim=0):
     """y = the tensors one behind the other along `dim`        dx_i = the part of dy where x_i lies
 
     Args:
-        tensors (sequence of Tensors): of equal shapes but along `dim`; dtypes are promoted; those of shape (0,) are skipped.
+        tensors (sequence of Tensors): of equal shapes but along `dim`, of any dtypes; those of shape (0,) are skipped.
         dim (int): along which to join.
 
     Errors: RuntimeError if there are none, or if shapes do not fit; IndexError for a dim out of range.

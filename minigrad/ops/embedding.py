@@ -1,0 +1,128 @@
+"""embedding: y_i = w[index_i]        dw_r = the sum of dy_i over all i with index_i = r
+
+Two ops, each the other's gradient: `Embedding` reads rows, `AddRows` sums into them. Kernels: csrc/cpu/embedding.cpp.
+"""
+
+import numpy as np
+
+from minigrad.autograd import Op
+from minigrad.backend.array import contiguous, empty
+from minigrad.dtypes import INTEGERS, float64, int64, is_floating
+from minigrad.kernel import kernel
+from minigrad.ops.elementwise import check_tensor
+from minigrad.tensor import wrap
+
+
+@kernel()
+def embedding_forward(y, weight, index):
+    y[...] = weight[index]
+
+
+@kernel()
+def embedding_backward(dw, dy, index):
+    dw[...] = 0
+    if index.size:
+        order = index.argsort(kind="stable")
+        rows, first = np.unique(index[order], return_index=True)
+        wide = float64 if is_floating(dy.dtype) else dy.dtype
+        dw[rows] = np.add.reduceat(dy[order], first, 0, dtype=wide)
+
+
+class Embedding(Op):
+    """y = w[index] with w (rows, cols), index (n)        dw = dy summed into the rows"""
+
+    def forward(self, weight, index):
+        self.saved, self.rows = (index,), weight.shape[0]
+        y = empty((index.size, weight.shape[1]), weight.dtype)
+        embedding_forward(y, contiguous(weight), index)
+        return y
+
+    def gradient(self, dy):
+        return AddRows.apply(dy, *self.saved, self.rows)
+
+
+class AddRows(Op):
+    """y (rows, cols) = zeros with x_i added to row index_i        dx = dy[index]"""
+
+    def forward(self, x, index, rows):
+        self.saved = (index,)
+        y = empty((rows, x.shape[1]), x.dtype)
+        embedding_backward(y, contiguous(x), index)
+        return y
+
+    def gradient(self, dy):
+        return Embedding.apply(dy, *self.saved)
+
+
+def check_rows(op, index, rows):
+    """Raise IndexError unless every entry of the array `index` names one of the rows."""
+    if index.size and (index.min() < 0 or index.max() >= rows):
+        found = index[(index < 0) | (index >= rows)].flat[0]
+        raise IndexError(f"[{op}] index {found} is not a row of a table of {rows} rows, expected 0 to {rows - 1}")
+
+
+def _check(input, weight, max_norm, sparse):
+    check_tensor("embedding", input)
+    check_tensor("embedding", weight, "weight")
+    if input.dtype not in INTEGERS:
+        raise RuntimeError(f"[embedding] the index must be integer, found {input.dtype}")
+    if weight.ndim != 2:
+        raise RuntimeError(f"[embedding] weight must have 2 dimensions, found shape {weight.shape}")
+    if max_norm is not None or sparse:
+        raise NotImplementedError("[embedding] max_norm and sparse are not supported, expected None and False")
+
+
+def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False):
+    """y_i = w[index_i]        dw_r = the sum of dy_i over all i with index_i = r
+
+    Args:
+        input (integer Tensor): which rows, any shape.
+        weight (Tensor): the table.
+        padding_idx (int, optional): a row that gets no gradient; counted from the end if negative.
+        max_norm, norm_type, sparse: for compatibility; only max_norm=None and sparse=False are supported.
+        scale_grad_by_freq (bool): divide the gradient of a row by how often it was read.
+
+    Shape: input (*), weight (rows, cols), output (*, cols).
+    Errors: IndexError for an index outside the table, RuntimeError for an index that is not integer or a table without
+    2 dimensions, ValueError for a padding_idx outside the table.
+    Source: Bengio et al., "A neural probabilistic language model", 2003.
+
+    >>> import minigrad as mg
+    >>> from minigrad.nn import functional as F
+    >>> F.embedding(mg.tensor([1, 0, 1]), mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [1., 2.],
+            [3., 4.]])
+    """
+    _check(input, weight, max_norm, sparse)
+    rows = weight.shape[0]
+    if padding_idx is not None and not -rows <= padding_idx < rows:
+        raise ValueError(f"[embedding] padding_idx {padding_idx} is not a row of a table of {rows} rows")
+    index = contiguous(input.array).reshape(-1).astype(int64, copy=False)
+    check_rows("embedding", index, rows)
+    y = Embedding.apply(weight, index)
+    if weight.requires_grad and (padding_idx is not None or scale_grad_by_freq):
+        y = Scaled.apply(y, _scale(index, rows, padding_idx, scale_grad_by_freq, weight.dtype))
+    return y.reshape(*input.shape, weight.shape[1])
+
+
+def _scale(index, rows, padding_idx, by_frequency, dtype):
+    """What to multiply the gradient of each y_i by, as a column."""
+    scale = 1 / np.bincount(index, minlength=rows)[index] if by_frequency else np.ones(index.size)
+    if padding_idx is not None:
+        scale[index == padding_idx % rows] = 0
+    return scale[:, None].astype(dtype)
+
+
+class Scaled(Op):
+    """y = x        dx = scale dy: a gradient that is changed on its way"""
+
+    def forward(self, x, scale):
+        self.scale = scale
+        return x
+
+    def gradient(self, dy):
+        return dy * wrap(self.scale)
+
+
+__all__ = ["embedding"]
