@@ -202,7 +202,7 @@ class Module(Tree):
         >>> layer, seen = mg.nn.Linear(2, 1), []
         >>> handle = layer.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_output))
         >>> layer(mg.ones(1, 2)).sum().backward()
-        ... seen
+        >>> seen
         [(tensor([[1.]]),)]
         """
         hooks = self._own_hooks()

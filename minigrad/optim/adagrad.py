@@ -26,8 +26,8 @@ class Adagrad(Optimizer):
     >>> w = mg.tensor([1.0], requires_grad=True)
     >>> optimizer = mg.optim.Adagrad([w], lr=0.5)
     >>> (3 * w).sum().backward()
-    ... optimizer.step()
-    ... w
+    >>> optimizer.step()
+    >>> w
     tensor([0.5000], requires_grad=True)
     """
 

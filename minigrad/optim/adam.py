@@ -31,8 +31,8 @@ class Adam(Optimizer):
     >>> w = mg.tensor([1.0], requires_grad=True)
     >>> optimizer = mg.optim.Adam([w], lr=0.5)
     >>> (3 * w).sum().backward()
-    ... optimizer.step()
-    ... w
+    >>> optimizer.step()
+    >>> w
     tensor([0.5000], requires_grad=True)
     """
 
@@ -79,8 +79,8 @@ class AdamW(Adam):
     >>> w = mg.tensor([1.0], requires_grad=True)
     >>> optimizer = mg.optim.AdamW([w], lr=0.5, weight_decay=0.2)
     >>> (3 * w).sum().backward()
-    ... optimizer.step()
-    ... w  # 1 - 0.5 · 0.2 - 0.5
+    >>> optimizer.step()
+    >>> w  # 1 - 0.5 · 0.2 - 0.5
     tensor([0.4000], requires_grad=True)
     """
 

@@ -60,7 +60,7 @@ class Optimizer:
         >>> optimizer = mg.optim.SGD([w], lr=0.25)
         >>> (w * w).sum().backward()
         >>> optimizer.step()
-        ... w.tolist()
+        >>> w.tolist()
         [0.5]
         """
         loss = _evaluate(closure) if closure is not None else None

@@ -29,8 +29,8 @@ class RMSprop(Optimizer):
     >>> w = mg.tensor([1.0], requires_grad=True)
     >>> optimizer = mg.optim.RMSprop([w], lr=0.05)
     >>> (3 * w).sum().backward()
-    ... optimizer.step()
-    ... w  # the first step is lr / sqrt(1 - alpha)
+    >>> optimizer.step()
+    >>> w  # the first step is lr / sqrt(1 - alpha)
     tensor([0.5000], requires_grad=True)
     """
 

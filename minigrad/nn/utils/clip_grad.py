@@ -44,7 +44,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> w = mg.zeros(2, requires_grad=True)
     >>> w.grad = mg.tensor([0.5, -7.0])
     >>> mg.nn.utils.clip_grad_value_([w], 1.0)
-    ... w.grad
+    >>> w.grad
     tensor([ 0.5000, -1.0000])
     """
     with no_grad():

@@ -20,7 +20,7 @@ class LambdaLR(LRScheduler):
     >>> optimizer = mg.optim.SGD([mg.zeros(1, requires_grad=True)], lr=8.0)
     >>> scheduler = mg.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
     >>> scheduler.step()
-    ... scheduler.get_last_lr()
+    >>> scheduler.get_last_lr()
     [4.0]
     """
 
@@ -41,8 +41,8 @@ class ExponentialLR(Relative):
     >>> optimizer = mg.optim.SGD([mg.zeros(1, requires_grad=True)], lr=8.0)
     >>> scheduler = mg.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
     >>> scheduler.step()
-    ... scheduler.step()
-    ... scheduler.get_last_lr()
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
     [2.0]
     """
 

@@ -24,7 +24,7 @@ class LRScheduler:
     ...         return [base / 2**self.last_epoch for base in self.base_lrs]
     >>> scheduler = Halve(optimizer)
     >>> scheduler.step()
-    ... scheduler.get_last_lr()
+    >>> scheduler.get_last_lr()
     [4.0]
     """
 
