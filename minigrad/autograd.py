@@ -11,7 +11,7 @@ Two backwards, one truth: `backward` works on raw arrays with fused kernels; wit
 import weakref
 
 from minigrad import mutation
-from minigrad.backend.array import copy, empty_like, is_array, is_view
+from minigrad.backend.array import copy, empty_like, is_alone, is_array, owner
 from minigrad.dtypes import is_floating
 from minigrad.grad_mode import enable_grad, mode, no_grad
 from minigrad.kernel import KERNELS
@@ -66,8 +66,7 @@ class Op:
             self.args = arrays
         self.time = next(clock)
         if type(out) is not tuple:
-            out.node = self
-            return
+            out = (out,)
         self.outputs = len(out)
         for i, y in enumerate(out):
             if is_floating(y.array.dtype):
@@ -260,7 +259,7 @@ def walk(roots, seeds, retain_graph, create_graph, wanted=None):
     ready = [node for node, count in edges.items() if count == 0]
     while ready:
         node = ready.pop()
-        owned = (node, 0) in pending.owned
+        owned = (node, 0) in pending.owned and not node.hooks  # a hook may have kept what it was shown
         dys = pending.take(node)
         if wanted is not None and node in nodes:
             found.update({(node, i): dy for i, dy in enumerate(dys) if (node, i) in wanted and dy is not None})
@@ -271,11 +270,12 @@ def walk(roots, seeds, retain_graph, create_graph, wanted=None):
         if not any(source in edges for source in node.inputs):
             continue  # the walk ends here: what lies below stays intact for a later one
         grads = run(node, dys, create_graph)
+        memory = [owner(g) for g in (*grads, *dys) if is_array(g)] if node.fresh else ()
         for i, source in enumerate(node.inputs):
             if source not in edges:
                 continue
             if i < len(grads) and grads[i] is not None:
-                fresh = node.fresh and not create_graph and grads[i] is not dys[0] and not is_view(grads[i])
+                fresh = bool(memory) and is_alone(grads[i], memory)
                 pending.add(source, node.slots[i] if node.slots else 0, grads[i], fresh)
             edges[source] -= 1
             if not edges[source]:
@@ -331,6 +331,15 @@ def _start(op, outputs, grad_outputs, create_graph):
     return [(y.node, y.slot) for y in outputs], seeds
 
 
+def _wanted(op, inputs):
+    for x in as_tuple(inputs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"[{op}] inputs must be Tensors, found {type(x).__name__}")
+        if not x.requires_grad:
+            raise RuntimeError(f"[{op}] an input of shape {x.shape} and dtype {x.dtype} does not require a gradient")
+    return as_tuple(inputs)
+
+
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, inputs=None):
     """Add d(tensors)/d(leaf) to the `grad` of every leaf (or only of `inputs`).
 
@@ -355,7 +364,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     if inputs is None:
         walk(roots, seeds, retain, create_graph)
         return
-    inputs = as_tuple(inputs)
+    inputs = _wanted("backward", inputs)
     found = walk(roots, seeds, retain, create_graph, {(x.node, x.slot) for x in inputs})
     for x in inputs:
         if (x.node, x.slot) in found:
@@ -374,10 +383,7 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     (tensor(18.),)
     """
     roots, seeds = _start("grad", outputs, grad_outputs, create_graph)
-    inputs = as_tuple(inputs)
-    for x in inputs:
-        if not x.requires_grad:
-            raise RuntimeError(f"[grad] an input of shape {x.shape} and dtype {x.dtype} does not require a gradient")
+    inputs = _wanted("grad", inputs)
     retain = create_graph if retain_graph is None else retain_graph
     found = walk(roots, seeds, retain, create_graph, {(x.node, x.slot) for x in inputs})
     grads = [found.get((x.node, x.slot)) for x in inputs]

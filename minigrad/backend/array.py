@@ -62,3 +62,9 @@ def is_view(x):
 
 def device_of(x):
     return "cpu"
+
+
+def is_alone(x, owners):
+    """Whether no other array of a list shares memory with `x` (given the list's owners, that of `x` among them once)."""
+    mine = owner(x)
+    return x.flags.writeable and sum(other is mine for other in owners) == 1
