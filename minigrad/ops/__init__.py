@@ -28,6 +28,7 @@ from minigrad.ops.creation import (
 from minigrad.ops.creation import empty_tensor as empty
 from minigrad.ops.cumulative import cumprod, cumsum
 from minigrad.ops.extrema import amax, amin, argmax, argmin, max, min
+from minigrad.ops.gather import gather, index_select, masked_select, nonzero, scatter, scatter_add, take_along_dim
 from minigrad.ops.indexing import index_put
 from minigrad.ops.inplace import overwrite
 from minigrad.ops.join import cat, concat, concatenate, flip, stack
@@ -46,6 +47,7 @@ from minigrad.ops.logic import (
     logical_not,
 )
 from minigrad.ops.matmul import bmm, linear, matmul, mm
+from minigrad.ops.part import chunk, narrow, select, split, unbind
 from minigrad.ops.random import bernoulli, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm
 from minigrad.ops.reduce import logsumexp, mean, prod, std, sum, sum_to_size, var
 from minigrad.ops.rounding import floor_divide, remainder
@@ -65,6 +67,7 @@ from minigrad.ops.shape import (
     unsqueeze,
 )
 from minigrad.ops.softmax import log_softmax, softmax
+from minigrad.ops.triangle import diag, tril, triu
 from minigrad.ops.unary import abs, erf, exp, gelu, log, neg, relu, sigmoid, sign, sqrt, tanh
 from minigrad.ops.where import masked_fill, where
 

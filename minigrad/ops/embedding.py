@@ -54,11 +54,11 @@ class AddRows(Op):
         return Embedding.apply(dy, *self.saved)
 
 
-def check_rows(op, index, rows):
-    """Raise IndexError unless every entry of the array `index` names one of the rows."""
-    if index.size and (index.min() < 0 or index.max() >= rows):
-        found = index[(index < 0) | (index >= rows)].flat[0]
-        raise IndexError(f"[{op}] index {found} is not a row of a table of {rows} rows, expected 0 to {rows - 1}")
+def check_bounds(op, index, n, where):
+    """Raise IndexError unless every entry of the array `index` lies in 0 .. n - 1; `where` says what it counts."""
+    if index.size and (index.min() < 0 or index.max() >= n):
+        found = index[(index < 0) | (index >= n)].flat[0]
+        raise IndexError(f"[{op}] index {found} out of range for {where}, expected 0 to {n - 1}")
 
 
 def _check(input, weight, max_norm, sparse):
@@ -99,7 +99,7 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     if padding_idx is not None and not -rows <= padding_idx < rows:
         raise ValueError(f"[embedding] padding_idx {padding_idx} is not a row of a table of {rows} rows")
     index = contiguous(input.array).reshape(-1).astype(int64, copy=False)
-    check_rows("embedding", index, rows)
+    check_bounds("embedding", index, rows, f"a table of {rows} rows")
     y = Embedding.apply(weight, index)
     if weight.requires_grad and (padding_idx is not None or scale_grad_by_freq):
         y = Scaled.apply(y, _scale(index, rows, padding_idx, scale_grad_by_freq, weight.dtype))

@@ -225,7 +225,7 @@ def getitem(input, index):
 
 
 def setitem(input, index, value):
-    """x[index] = v, in place; gradients flow to both. Where an element is written to several times, the last value stays.
+    """x[index] = v, in place; gradients flow to both. Where an element is written to twice, the last value stays.
 
     Args:
         value (Tensor, array, lists or a number): is broadcast and converted.

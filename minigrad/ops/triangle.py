@@ -1,0 +1,81 @@
+"""triangle: tril, triu and diag, the parts of matrices that a diagonal cuts.
+
+tril    y_ij = x_ij where j <= i + k, else 0        dx = dy there, else 0
+diag    y = the k-th diagonal of x, or a matrix with x as its k-th diagonal        each is the other's gradient
+"""
+
+import numpy as np
+
+from minigrad.ops.creation import zeros
+from minigrad.ops.elementwise import check_tensor
+from minigrad.ops.indexing import Take, index_put
+from minigrad.ops.inplace import inplace
+from minigrad.tensor import method, wrap
+
+
+def _without(op, input, outside):
+    """x with 0 where `outside` (rows, cols) holds."""
+    check_tensor(op, input)
+    if input.ndim < 2:
+        raise RuntimeError(f"[{op}] expected at least 2 dimensions, found shape {input.shape}")
+    return input.masked_fill(wrap(outside(*input.shape[-2:])), 0)
+
+
+@method
+def tril(input, diagonal=0):
+    """y_ij = x_ij on and below the k-th diagonal (j <= i + k), else 0; for the last two dimensions.
+
+    Errors: RuntimeError below 2 dimensions.
+
+    >>> import minigrad as mg
+    >>> mg.tril(mg.ones(2, 3))
+    tensor([[1., 0., 0.],
+            [1., 1., 0.]])
+    """
+    return _without("tril", input, lambda rows, cols: ~np.tri(rows, cols, diagonal, bool))
+
+
+@method
+def triu(input, diagonal=0):
+    """y_ij = x_ij on and above the k-th diagonal (j >= i + k), else 0; for the last two dimensions.
+
+    Errors: RuntimeError below 2 dimensions.
+
+    >>> import minigrad as mg
+    >>> mg.triu(mg.ones(2, 3), 1)
+    tensor([[0., 1., 1.],
+            [0., 0., 1.]])
+    """
+    return _without("triu", input, lambda rows, cols: np.tri(rows, cols, diagonal - 1, bool))
+
+
+@method
+def diag(input, diagonal=0):
+    """The k-th diagonal of a matrix, or for a vector the matrix that has it as its k-th diagonal.
+
+    Errors: RuntimeError for other than 1 or 2 dimensions, or a diagonal outside the matrix.
+
+    >>> import minigrad as mg
+    >>> mg.diag(mg.tensor([1, 2]), 1)
+    tensor([[0, 1, 0],
+            [0, 0, 2],
+            [0, 0, 0]])
+    >>> mg.diag(mg.tensor([[1, 2], [3, 4]]))
+    tensor([1, 4])
+    """
+    check_tensor("diag", input)
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"[diag] expected a vector or a matrix, found shape {input.shape}")
+    rows, cols = input.shape if input.ndim == 2 else (input.numel() + abs(diagonal),) * 2
+    count = min(rows + min(diagonal, 0), cols - max(diagonal, 0))
+    if count < 0:
+        raise RuntimeError(f"[diag] diagonal {diagonal} lies outside of shape {input.shape}")
+    along = np.arange(count)
+    index = (along - min(diagonal, 0), along + max(diagonal, 0), Ellipsis)
+    return (
+        Take.apply(input, index) if input.ndim == 2 else index_put(zeros(rows, cols, dtype=input.dtype), index, input)
+    )
+
+
+tril_, triu_ = inplace(tril), inplace(triu)
+__all__ = ["diag", "tril", "triu"]
