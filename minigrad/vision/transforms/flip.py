@@ -18,7 +18,9 @@ class _RandomFlip(RandomTransform):
 
     def batch(self, images):
         mirrored = self.random.uniform((len(images),)) < self.p
-        return np.where(mirrored.reshape(-1, *[1] * (images.ndim - 1)), np.flip(images, self.axis), images)
+        out = images.copy()
+        out[mirrored] = np.flip(images[mirrored], self.axis)
+        return out
 
     def __repr__(self):
         return f"{type(self).__name__}(p={self.p})"

@@ -4,6 +4,7 @@ Pixel (i, j) has its centre at y = i, x = j. Outside the image everything has th
 """
 
 import enum
+import math
 
 import numpy as np
 
@@ -27,31 +28,32 @@ def mode_of(op, interpolation):
 def sample(images, y, x, interpolation, fill):
     """The values of images (N, ..., H, W) at the places y, x (N, h, w), as (N, ..., h, w) in the same dtype."""
     n, *between, height, width = images.shape
-    flat = images.reshape(n, -1, height * width)
-    fill = np.asarray(fill, images.dtype).reshape(-1, 1)
+    framed = np.empty((n, math.prod(between), height + 2, width + 2), images.dtype)
+    framed[...] = np.asarray(fill, images.dtype).reshape(-1, 1, 1)
+    framed[..., 1:-1, 1:-1] = images.reshape(n, -1, height, width)
     if interpolation is InterpolationMode.NEAREST:
-        out = _pick(flat, np.rint(y), np.rint(x), (height, width), fill)
+        out = _pick(framed, np.rint(y).astype(np.int32), np.rint(x).astype(np.int32))
     else:
-        out = _blend(flat, y, x, (height, width), fill)
+        out = as_dtype_of(images, _blend(framed, y, x))
     return out.reshape(n, *between, *y.shape[1:])
 
 
-def _pick(flat, y, x, size, fill):
-    """The values at whole y, x; `fill` outside."""
-    inside = (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
-    index = np.where(inside, y * size[1] + x, 0).astype(np.int64)
-    values = np.take_along_axis(flat, index.reshape(len(flat), 1, -1), axis=2)
-    return np.where(inside.reshape(len(flat), 1, -1), values, fill)
+def _pick(framed, y, x):
+    """The values at whole y, x, all that is outside being in the frame, one pixel wide."""
+    n, channels, rows, columns = framed.shape
+    place = np.clip(y, -1, rows - 2) * columns + np.clip(x, -1, columns - 2)
+    origin = np.arange(n * channels).reshape(n, channels, 1) * (rows * columns) + columns + 1
+    return framed.reshape(-1).take(origin + place.reshape(n, 1, -1))
 
 
-def _blend(flat, y, x, size, fill):
+def _blend(framed, y, x):
     top, left = np.floor(y), np.floor(x)
     down, right = y - top, x - left
-    total = 0.0
-    for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        weight = (down if dy else 1 - down) * (right if dx else 1 - right)
-        total = total + weight.reshape(len(flat), 1, -1) * _pick(flat, top + dy, left + dx, size, fill)
-    return as_dtype_of(flat, total)
+    top, left = top.astype(np.int32), left.astype(np.int32)
+    down, right = (part.reshape(len(framed), 1, -1) for part in (down, right))
+    above = (1 - right) * _pick(framed, top, left) + right * _pick(framed, top, left + 1)
+    below = (1 - right) * _pick(framed, top + 1, left) + right * _pick(framed, top + 1, left + 1)
+    return (1 - down) * above + down * below
 
 
 def as_dtype_of(images, values):

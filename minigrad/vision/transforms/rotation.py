@@ -73,7 +73,8 @@ def rotate(images, angles, interpolation, expand, center, fill):
     y = (np.arange(rows) + 0.5 - shift[0] - pivot[0])[:, None]
     x = (np.arange(columns) + 0.5 - shift[1] - pivot[1])[None, :]
     cos, sin = (f(angles).round(12).reshape(-1, 1, 1) for f in (np.cos, np.sin))  # right angles give whole places
-    return sample(images, x * sin + y * cos + pivot[0] - 0.5, x * cos - y * sin + pivot[1] - 0.5, interpolation, fill)
+    from_y, from_x = x * sin + (y * cos + pivot[0] - 0.5), x * cos - (y * sin - pivot[1] + 0.5)
+    return sample(images, from_y, from_x, interpolation, fill)
 
 
 def _room(angle, height, width):
