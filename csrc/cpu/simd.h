@@ -211,14 +211,16 @@ Simd<T, N> interleave(Simd<T, N> a, Simd<T, N> b, std::integer_sequence<int, I..
 // The N x N matrix whose rows are given, transposed in registers: log2(N) perfect shuffles.
 template <class T, int N>
 void transpose(Simd<T, N> (&rows)[N]) {
-  constexpr auto lanes = std::make_integer_sequence<int, N>{};
-  for (int round = 1; round < N; round *= 2) {
-    Simd<T, N> next[N];
-    for (int i = 0; i < N / 2; ++i) {
-      next[2 * i] = detail::interleave<0>(rows[i], rows[i + N / 2], lanes);
-      next[2 * i + 1] = detail::interleave<1>(rows[i], rows[i + N / 2], lanes);
+  if constexpr (N > 1) {
+    constexpr auto lanes = std::make_integer_sequence<int, N>{};
+    for (int round = 1; round < N; round *= 2) {
+      Simd<T, N> next[N];
+      for (int i = 0; i < N / 2; ++i) {
+        next[2 * i] = detail::interleave<0>(rows[i], rows[i + N / 2], lanes);
+        next[2 * i + 1] = detail::interleave<1>(rows[i], rows[i + N / 2], lanes);
+      }
+      for (int i = 0; i < N; ++i) rows[i] = next[i];
     }
-    for (int i = 0; i < N; ++i) rows[i] = next[i];
   }
 }
 
