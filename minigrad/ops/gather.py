@@ -80,6 +80,10 @@ def take_along_dim(input, indices, dim=None):
     check_tensor("take_along_dim", indices, "the index")
     if dim is None:
         return gather(input.reshape(-1), 0, indices.reshape(-1))
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            f"[take_along_dim] the index has shape {indices.shape}, expected as many dimensions as {input.shape}"
+        )
     dim = check_dim("take_along_dim", dim, input.ndim)
     rest = [x.shape[:dim] + (1,) + x.shape[dim + 1 :] for x in (input, indices)]
     shape = list(broadcast_sizes("take_along_dim", *rest))
@@ -91,7 +95,7 @@ def take_along_dim(input, indices, dim=None):
 def index_select(input, dim, index):
     """y = x at the places `index` (a vector) along `dim`, a copy.
 
-    Errors: IndexError for a dim or an index out of range, RuntimeError for an index that is no vector of integers.
+    Errors: IndexError for a dim or an index out of range or an index that is no vector, RuntimeError if it is not integer.
 
     >>> import minigrad as mg
     >>> mg.index_select(mg.tensor([[1, 2], [3, 4]]), 1, mg.tensor([1, 1, 0]))
@@ -102,7 +106,7 @@ def index_select(input, dim, index):
     dim = check_dim("index_select", dim, input.ndim)
     array = _index("index_select", index, _flat(input).shape[dim], dim)
     if array.ndim > 1:
-        raise RuntimeError(f"[index_select] the index must be a vector, found shape {array.shape}")
+        raise IndexError(f"[index_select] the index must be a vector, found shape {array.shape}")
     y = Take.apply(_flat(input), (*(slice(None),) * dim, array.reshape(-1), Ellipsis))
     return y if input.ndim else y.reshape(())
 

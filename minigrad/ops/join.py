@@ -55,9 +55,10 @@ class Flip(Op):
 
 def _joined(op, tensors):
     """The tensors to join, in their common dtype."""
-    tensors = tuple(tensors)
+    if not isinstance(tensors, (list, tuple)):
+        raise TypeError(f"[{op}] expected a list or tuple of Tensors, found {type(tensors).__name__}")
     if not tensors:
-        raise RuntimeError(f"[{op}] found no tensors, expected at least one")
+        raise ValueError(f"[{op}] found no tensors, expected at least one")
     for x in tensors:
         check_tensor(op, x, "each of the tensors")
     dtype = result_dtype([x.array for x in tensors])
@@ -68,17 +69,18 @@ def cat(tensors, dim=0):
     """y = the tensors one behind the other along `dim`        dx_i = the part of dy where x_i lies
 
     Args:
-        tensors (sequence of Tensors): of equal shapes but along `dim`, of any dtypes; those of shape (0,) are skipped.
+        tensors (sequence of Tensors): of equal shapes but along `dim`, of any dtypes; empty vectors fit everywhere.
         dim (int): along which to join.
 
-    Errors: RuntimeError if there are none, or if shapes do not fit; IndexError for a dim out of range.
+    Errors: ValueError if there are none, RuntimeError if shapes do not fit, IndexError for a dim out of range.
 
     >>> import minigrad as mg
     >>> mg.cat([mg.tensor([1, 2]), mg.tensor([3])])
     tensor([1, 2, 3])
     """
     tensors = _joined("cat", tensors)
-    tensors = [x for x in tensors if x.shape != (0,)] or tensors
+    if any(x.ndim != 1 for x in tensors):
+        tensors = [x for x in tensors if x.shape != (0,)]
     first = tensors[0]
     if first.ndim == 0:
         raise RuntimeError("[cat] 0-dim tensors cannot be joined, expected at least 1 dimension: use stack")
@@ -97,7 +99,7 @@ concat = concatenate = cat
 def stack(tensors, dim=0):
     """y = the tensors side by side along a new dimension `dim`        dx_i = dy at place i
 
-    Errors: RuntimeError if there are none, or if shapes differ; IndexError for a dim out of range.
+    Errors: ValueError if there are none, RuntimeError if shapes differ, IndexError for a dim out of range.
 
     >>> import minigrad as mg
     >>> mg.stack([mg.tensor([1, 2]), mg.tensor([3, 4])], 1)
@@ -126,7 +128,7 @@ def flip(input, *dims):
     dims = tuple(check_dim("flip", d, input.ndim) for d in given)
     if len(set(dims)) < len(dims):
         raise RuntimeError(f"[flip] a dimension appears twice in {given}")
-    return Flip.apply(input, dims)
+    return Flip.apply(input, dims if input.ndim else ())
 
 
 __all__ = ["cat", "concat", "concatenate", "flip", "stack"]
