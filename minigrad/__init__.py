@@ -7,7 +7,7 @@ built from these.
 
 import warnings as _warnings
 
-from minigrad import autograd, tracking
+from minigrad import autograd, function, tracking
 from minigrad.backend import cpu as _cpu
 from minigrad.backend.threads import get_num_threads, memory_stats, set_num_threads
 from minigrad.dtypes import bfloat16, double, float16, float32, float64, half, int8, int16, int32, int64, long, short

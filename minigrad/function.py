@@ -1,7 +1,7 @@
 """function: ops of your own, `minigrad.autograd.Function`, in the form PyTorch gave them.
 
-A `Function` holds two static methods on Tensors, `forward` and `backward`; `Context` carries what the first leaves for the
-second; `Call` is one application, an `Op` like any other. Write `backward` with ops, and it can be differentiated again.
+A `Function` holds two static methods on Tensors, `forward` and `backward`; `Context` carries what the first leaves for
+the second; `Call` is one application, an `Op` like any other. A `backward` written with ops can be differentiated again.
 
 >>> import minigrad as mg
 >>> class Cube(mg.autograd.Function):
@@ -164,7 +164,7 @@ def _among(t, tensors):
 
 
 def _apart(y, args):
-    """A result as a new Tensor; if it shares an argument's memory, a copy, so that neither can change the other unseen."""
+    """A result as a new Tensor; a copy if it shares an argument's memory, so that neither can change the other unseen."""
     shared = any(isinstance(a, Tensor) and owner(a.array) is owner(y.array) for a in args)
     return wrap(copy(y.array) if shared else y.array)
 
