@@ -6,7 +6,6 @@ never sees half a file and a crash leaves the old one in place.
 
 import contextlib
 import os
-import secrets
 
 FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
@@ -16,7 +15,7 @@ def atomic_write(path):
     """A binary file that takes the name `path` when the block ends well and is removed when it does not."""
     path = os.path.realpath(path)
     folder = os.path.dirname(path)
-    temporary = os.path.join(folder, f".minigrad-{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".minigrad-{os.urandom(8).hex()}.tmp")
     descriptor = os.open(temporary, FLAGS, 0o666)
     try:
         with open(descriptor, "wb") as file:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.random import Generator
 from minigrad.tensor import wrap
-from minigrad.utils.data import worker
+from minigrad.utils.data import worker_info
 from minigrad.vision import transforms as T
 from minigrad.vision.transforms.base import Transform, batch_of
 
@@ -338,7 +338,7 @@ def test_a_generator_of_ones_own(make):
 def test_workers_with_copies_of_a_generator_draw_differently(monkeypatch):
     stack, drawn = images((64, 5, 5)), []
     for seed in (5, 6, 5):
-        monkeypatch.setattr(worker, "_info", worker.WorkerInfo(0, 2, seed, None))
+        monkeypatch.setattr(worker_info, "_info", worker_info.WorkerInfo(0, 2, seed, None))
         drawn.append(T.RandomHorizontalFlip(generator=Generator().manual_seed(1)).batch(stack))
     assert not np.array_equal(drawn[0], drawn[1])
     assert np.array_equal(drawn[0], drawn[2])

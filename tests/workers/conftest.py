@@ -59,7 +59,12 @@ class Program:
         self.path.write_text(f"{PRELUDE}\n{textwrap.dedent(definitions)}\nif __name__ == '__main__':\n{main}\n")
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         env = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(mg.__file__))}  # the very minigrad under test
-        return subprocess.Popen([sys.executable, "-W", "error", self.path], start_new_session=True, env=env, **pipes)
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-W", "ignore::RuntimeWarning", self.path],
+            start_new_session=True,
+            env=env,
+            **pipes,
+        )
 
     def finish(self, process, seconds=60):
         """Its output and its errors."""

@@ -2,7 +2,8 @@
 
 Reading order: `dataset` (what a data set is), `sampler` (in which order), `collate` (samples to a batch), `fetch`
 (indices to a batch, by one gather where the data set can), `dataloader` (all of it together); then `workers` and
-`worker` (the same in other processes, seen from here and from there) and `transport` (how a batch gets here).
+`worker` (the same in other processes, seen from here and from there), `worker_info` and `transport` (how a batch gets
+here).
 """
 
 from minigrad.utils.data.collate import default_collate, default_convert
@@ -25,7 +26,7 @@ from minigrad.utils.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-from minigrad.utils.data.worker import get_worker_info
+from minigrad.utils.data.worker_info import get_worker_info
 
 __all__ = [
     "BatchSampler",

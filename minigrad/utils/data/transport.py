@@ -1,19 +1,19 @@
 """transport: how a batch travels from a worker to the loader.
 
 `pack` makes a message of any picklable object. The elements of its arrays, if they are many, do not go through the
-pipe: the worker writes them to a file in shared memory, and `unpack` maps it and removes its name, so the arrays lie
-where they were written and the memory is freed with them. Both ends are this program: no stranger is unpickled.
+pipe, which would hold the worker up until somebody listens: they wait in a file in shared memory, from which `unpack`
+takes them. Both ends are this program: no stranger is unpickled.
 """
 
 import contextlib
-import mmap
 import os
 import pickle
-import secrets
 import tempfile
 
+from minigrad.backend.array import empty
+from minigrad.dtypes import uint8
+
 SMALL = 1 << 15  # bytes that a pipe takes at once anyway
-ALIGNMENT = 64
 
 
 def make_folder():
@@ -35,30 +35,27 @@ def pack(obj, folder):
 
 
 def write_parts(parts, folder):
-    """The path of a new file with the parts in it, and where each lies."""
-    path, spans = os.path.join(folder, secrets.token_hex(8)), []
+    """The path of a new file with the parts in it, and how long each is."""
+    path = os.path.join(folder, os.urandom(8).hex())
     try:
         with open(path, "xb") as file:
-            for part in parts:
-                file.seek(-(-file.tell() // ALIGNMENT) * ALIGNMENT)
-                begin = file.tell()
-                spans.append((begin, begin + file.write(part)))
+            return path, [file.write(part) for part in parts]
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(path)
+        remove(path)
         raise
-    return path, spans
 
 
 def unpack(message):
-    """The object, with writable arrays."""
-    body, path, spans = pickle.loads(message)
+    """The object, its arrays in memory of this process."""
+    body, path, sizes = pickle.loads(message)
     if path is None:
         return pickle.loads(body)
-    with open(path, "r+b") as file:
-        window = memoryview(mmap.mmap(file.fileno(), 0))
+    parts = [empty((size,), uint8) for size in sizes]
+    with open(path, "rb") as file:
+        for part in parts:
+            file.readinto(part)
     remove(path)
-    return pickle.loads(body, buffers=[window[begin:end] for begin, end in spans])
+    return pickle.loads(body, buffers=parts)
 
 
 def discard(message):
@@ -69,5 +66,5 @@ def discard(message):
 
 
 def remove(path):
-    with contextlib.suppress(OSError):  # Windows keeps a mapped file until its folder is removed
+    with contextlib.suppress(OSError):
         os.unlink(path)

@@ -25,36 +25,13 @@ import numpy as np
 
 from minigrad import random
 from minigrad.backend.threads import set_num_threads
+from minigrad.utils.data import worker_info
 from minigrad.utils.data.fetch import make_fetcher
 from minigrad.utils.data.transport import pack
 
 STOP = b"stop"
 HEARTBEAT = 1.0  # seconds between two looks whether the loader's process is still there
 GRACE = 5.0  # seconds that a batch may still take when nobody wants it any more
-
-_info = None
-
-
-@dataclass
-class WorkerInfo:
-    """What `get_worker_info` tells: the worker's number, how many there are, its seed in this epoch, and its copy of
-    the data set.
-    """
-
-    id: int
-    num_workers: int
-    seed: int
-    dataset: Any
-
-
-def get_worker_info():
-    """The WorkerInfo of the worker process that this is, or None in the main process.
-
-    >>> from minigrad.utils.data import get_worker_info
-    >>> get_worker_info() is None
-    True
-    """
-    return _info
 
 
 @dataclass
@@ -109,8 +86,7 @@ def _fail(error, _):
 
 
 def _seed(job, seed):
-    global _info
-    _info = WorkerInfo(job.id, job.num_workers, seed, job.fetcher_arguments[0])
+    worker_info._info = worker_info.WorkerInfo(job.id, job.num_workers, seed, job.fetcher_arguments[0])
     random.default_generator.manual_seed(seed)
     python_random.seed(seed)
     np.random.seed(seed % 2**32)

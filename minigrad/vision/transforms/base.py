@@ -12,7 +12,7 @@ import numpy as np
 from minigrad import random
 from minigrad.tensor import Tensor, wrap
 from minigrad.utils.data.dataset import offers
-from minigrad.utils.data.worker import get_worker_info
+from minigrad.utils.data.worker_info import get_worker_info
 
 
 class Transform:
