@@ -13,7 +13,7 @@ import weakref
 from minigrad import mutation
 from minigrad.backend.array import copy, empty_like, is_alone, is_array, owner
 from minigrad.dtypes import is_floating
-from minigrad.grad_mode import enable_grad, mode, no_grad
+from minigrad.grad_mode import enable_grad, mode, set_grad_enabled
 from minigrad.kernel import KERNELS
 from minigrad.mutation import clock
 from minigrad.tensor import Tensor, wrap
@@ -88,9 +88,8 @@ class Op:
         raise NotImplementedError(f"[{self.name()}] has no forward")
 
     def backward(self, *dys):
-        """Gradient arrays of the arguments from those of the outputs. Here: `gradient` with nothing recorded."""
-        with no_grad():
-            grads = self.gradient(*[None if dy is None else wrap(dy) for dy in dys])
+        """Gradient arrays of the arguments from those of the outputs. Here: `gradient`; the walk records nothing."""
+        grads = self.gradient(*[None if dy is None else wrap(dy) for dy in dys])
         return [None if g is None else g.array for g in as_tuple(grads)]
 
     def gradient(self, *dys):
@@ -257,32 +256,37 @@ def walk(roots, seeds, retain_graph, create_graph, wanted=None):
         if node in edges:
             pending.add(node, slot, seed, fresh=False)
     ready = [node for node, count in edges.items() if count == 0]
-    while ready:
-        node = ready.pop()
-        owned = (node, 0) in pending.owned and not node.hooks  # a hook may have kept what it was shown
-        dys = pending.take(node)
-        if wanted is not None and node in nodes:
-            found.update({(node, i): dy for i, dy in enumerate(dys) if (node, i) in wanted and dy is not None})
-        if type(node) is Leaf:
-            if wanted is None and dys[0] is not None:
-                node.accumulate(dys[0], owned)
-            continue
-        if not any(source in edges for source in node.inputs):
-            continue  # the walk ends here: what lies below stays intact for a later one
-        grads = run(node, dys, create_graph)
-        memory = [owner(g) for g in (*grads, *dys) if is_array(g)] if node.fresh else ()
-        for i, source in enumerate(node.inputs):
-            if source not in edges:
-                continue
-            if i < len(grads) and grads[i] is not None:
-                fresh = bool(memory) and is_alone(grads[i], memory)
-                pending.add(source, node.slots[i] if node.slots else 0, grads[i], fresh)
-            edges[source] -= 1
-            if not edges[source]:
-                ready.append(source)
-        if not retain_graph:
-            node.free()
+    with set_grad_enabled(create_graph):
+        while ready:
+            node = ready.pop()
+            owned = (node, 0) in pending.owned and not node.hooks  # a hook may have kept what it was shown
+            dys = pending.take(node)
+            if wanted is not None and node in nodes:
+                found.update({(node, i): dy for i, dy in enumerate(dys) if (node, i) in wanted and dy is not None})
+            if type(node) is Leaf:
+                if wanted is None and dys[0] is not None:
+                    node.accumulate(dys[0], owned)
+            elif any(source in edges for source in node.inputs):  # else what lies below stays for a later walk
+                ready += pass_on(node, dys, edges, pending)
+                if not retain_graph:
+                    node.free()
     return found
+
+
+def pass_on(node, dys, edges, pending):
+    """Send gradients from a node to the sources of its arguments; returns those that have now got all of theirs."""
+    grads, complete = run(node, dys, pending.on_tensors), []
+    memory = [owner(g) for g in (*grads, *dys) if is_array(g)] if node.fresh else ()
+    for i, source in enumerate(node.inputs):
+        if source not in edges:
+            continue
+        if i < len(grads) and grads[i] is not None:
+            fresh = bool(memory) and is_alone(grads[i], memory)
+            pending.add(source, node.slots[i] if node.slots else 0, grads[i], fresh)
+        edges[source] -= 1
+        if not edges[source]:
+            complete.append(source)
+    return complete
 
 
 def run(node, dys, create_graph):

@@ -17,20 +17,26 @@ def is_grad_enabled():
 
 
 class _Switch(ContextDecorator):
-    """A block (or decorated function) with recording set to `value`; one object may be entered again and again."""
+    """A block, or a decorated function, with recording set to `value`."""
 
     value = True
 
-    def __init__(self):
-        self.before = []
+    def __new__(cls, function=None):
+        """`@no_grad()` and `@no_grad` alike."""
+        switch = super().__new__(cls)
+        return switch if function is None else switch(function)
 
     def __enter__(self):
-        self.before.append(mode.enabled)
+        self.before = mode.enabled
         mode.enabled = self.value
         return self
 
     def __exit__(self, *_):
-        mode.enabled = self.before.pop()
+        mode.enabled = self.before
+
+    def _recreate_cm(self):
+        """Each call of a decorated function gets a switch of its own: calls nest, and threads make them at once."""
+        return type(self)()
 
 
 class enable_grad(_Switch):
@@ -54,7 +60,7 @@ class no_grad(_Switch):
 inference_mode = no_grad
 
 
-class set_grad_enabled(ContextDecorator):
+class set_grad_enabled(_Switch):
     """Turn recording on or off, by a call, for a `with` block, or for a decorated function.
 
     >>> import minigrad as mg
@@ -63,6 +69,9 @@ class set_grad_enabled(ContextDecorator):
     ...     print((2 * x).requires_grad)
     False
     """
+
+    def __new__(cls, mode_on):
+        return object.__new__(cls)
 
     def __init__(self, mode_on):
         self.value, self.before = bool(mode_on), mode.enabled
@@ -73,8 +82,8 @@ class set_grad_enabled(ContextDecorator):
         return super().__call__(function)
 
     def __enter__(self):
-        mode.enabled = self.value
+        mode.enabled = self.value  # what to go back to is known since the call
         return self
 
-    def __exit__(self, *_):
-        mode.enabled = self.before
+    def _recreate_cm(self):
+        return set_grad_enabled(self.value)

@@ -43,8 +43,9 @@ def copy(x):
     return out
 
 
+@quiet
 def cast(x, dtype):
-    """A copy of `x` in another dtype."""
+    """A copy of `x` in another dtype: what is too large becomes inf, or an integer of the processor's choice."""
     out = empty(x.shape, dtype)
     out[...] = x
     return out
