@@ -24,6 +24,7 @@ HALVES = frozenset((float16, bfloat16))
 INTEGERS = (uint8, int8, int16, int32, int64)
 ALL = (bool_, *INTEGERS, *FLOATS)
 _NAMES = {d.name: d for d in ALL}
+_ONE = {d: d for d in ALL}  # any equal dtype object -> ours
 _BOOL, _INT, _FLOAT = 0, 1, 2
 _KIND = {d: _BOOL if d is bool_ else _INT if d in INTEGERS else _FLOAT for d in ALL}
 
@@ -53,10 +54,19 @@ def as_dtype(dtype):
     """`dtype` (a numpy dtype or type, a Python type or a name) as one of the supported dtype objects."""
     if dtype is float:
         return _default
-    found = _NAMES.get(dtype) if isinstance(dtype, str) else np.dtype(dtype)
-    if found is None or found not in _KIND:
+    found = _ONE.get(_NAMES.get(dtype) if isinstance(dtype, str) else np.dtype(dtype))
+    if found is None:
         raise TypeError(f"[dtype] {dtype} is not supported, expected one of {', '.join(_NAMES)}")
     return found
+
+
+def canonical(array):
+    """`array`, or a view of it, whose dtype is the very object above: numpy has equal ones too (unpickled, long long).
+
+    Errors: TypeError for a dtype that is not supported, or not in this machine's byte order.
+    """
+    dtype = as_dtype(array.dtype)
+    return array if array.dtype is dtype else array.view(dtype)
 
 
 def is_floating(dtype):

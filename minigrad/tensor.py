@@ -9,7 +9,8 @@ import numpy as np
 
 from minigrad import mutation
 from minigrad.backend.array import device_of
-from minigrad.dtypes import bfloat16, is_floating
+from minigrad.dtypes import bfloat16, canonical, is_floating
+from minigrad.grad_mode import enable_grad
 
 
 class Tensor:
@@ -126,13 +127,14 @@ class Tensor:
 
     @data.setter
     def data(self, value):
-        self.array = value.array if isinstance(value, Tensor) else np.asarray(value)
+        self.array = value.array if isinstance(value, Tensor) else canonical(np.asarray(value))
 
     def refresh(self):
         """If the tensor that this is a view of was rewritten in place since, take the view of its new history."""
         if self.epoch != self.base.epoch:
             self.epoch = self.base.epoch
-            fresh = self.recipe(self.base)
+            with enable_grad():  # whoever looks first may be recording nothing, but the history is for all
+                fresh = self.recipe(self.base)
             self.node, self.slot = fresh.node, fresh.slot
 
     # Ways out to Python --------------------------------------------------------------------------------------------
@@ -228,7 +230,7 @@ class Tensor:
 
 def _rebuild(kind, array, requires_grad):
     out = kind.__new__(kind)
-    out.array = array
+    out.array = canonical(array)
     return out.requires_grad_(requires_grad)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.backend.array import empty
 from minigrad.backend.array import full as full_array
-from minigrad.dtypes import as_dtype, float64, get_default_dtype, int64
+from minigrad.dtypes import as_dtype, canonical, float64, get_default_dtype, int64
 from minigrad.tensor import Tensor, wrap
 
 
@@ -87,9 +87,7 @@ def from_numpy(array):
     """
     if not isinstance(array, np.ndarray):
         raise TypeError(f"[from_numpy] expected a numpy array, found {type(array).__name__}")
-    if as_dtype(array.dtype) is not array.dtype:  # byte-swapped
-        raise TypeError(f"[from_numpy] dtype {array.dtype} is not in this machine's byte order: use astype first")
-    return wrap(array)
+    return wrap(canonical(array))
 
 
 def from_dlpack(source):
