@@ -39,11 +39,11 @@ class Kernel:
 
     def choose(self, array):
         """Find the body for arrays like this one, once."""
-        if array.dtype in HALVES:
-            body = widened(self.native(), self.outs)
-        else:
-            body = self.native() if array.dtype is float32 else self.reference
-        body = traced(self.name, body) if _trace else body
+        half = array.dtype in HALVES
+        body = self.native() if half or array.dtype == float32 else self.reference
+        where = "reference" if body is self.reference else f"native {cpu.isa()}"
+        body = widened(body, self.outs) if half else body
+        body = traced(self.name, where, body) if _trace else body
         self.bodies[type(array), array.dtype] = body
         return body
 
@@ -69,6 +69,7 @@ def kernel(outs=1, key=0):
 def widened(body, outs):
     """A body for two-byte floats: compute in float32, round once."""
 
+    @quiet
     @wraps(body)
     def call(*args):
         wide = [cast(a, float32) if is_array(a) and a.dtype in HALVES else a for a in args]
@@ -80,8 +81,8 @@ def widened(body, outs):
     return call
 
 
-def traced(name, body):
-    where = "reference" if getattr(body, "__module__", "").startswith("minigrad.ops") else f"native {cpu.isa()}"
+def traced(name, where, body):
+    """A body that says on stderr that it runs, and on what."""
 
     def call(*args):
         shapes = " ".join(f"{a.dtype}{list(a.shape)}" if is_array(a) else repr(a) for a in args)

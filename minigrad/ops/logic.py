@@ -1,8 +1,7 @@
 """logic: and, or, xor, not on bools and (bit by bit) on integers, any and all. No gradients."""
 
-import math
-
-from minigrad.dtypes import is_floating
+from minigrad.backend.array import array_module
+from minigrad.dtypes import float64, is_floating
 from minigrad.ops.elementwise import broadcast_sizes, check_tensor, common
 from minigrad.ops.reduce import as_dims
 from minigrad.tensor import method, wrap
@@ -43,6 +42,7 @@ def bitwise_not(input):
 @method
 def logical_not(input):
     """Whether each element is zero."""
+    check_tensor("logical_not", input)
     return wrap(input.array == 0)
 
 
@@ -63,20 +63,22 @@ any = _quantifier("any", lambda a, dims, keepdim: a.any(axis=dims, keepdims=keep
 @method
 def isnan(input):
     """Whether each element is nan."""
-    return wrap(input.array != input.array)
+    check_tensor("isnan", input)
+    return wrap(array_module(input.array).isnan(input.array))
 
 
 @method
 def isfinite(input):
     """Whether each element is neither inf nor nan."""
-    with_numbers = input.array - input.array  # 0 for finite numbers, nan for inf and nan
-    return wrap(with_numbers == 0) if is_floating(input.dtype) else wrap(input.array == input.array)
+    check_tensor("isfinite", input)
+    return wrap(array_module(input.array).isfinite(input.array))
 
 
 @method
 def isinf(input):
     """Whether each element is inf or -inf."""
-    return wrap((input.array == math.inf) | (input.array == -math.inf))
+    check_tensor("isinf", input)
+    return wrap(array_module(input.array).isinf(input.array))
 
 
 def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
@@ -86,17 +88,20 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     >>> mg.allclose(mg.tensor([1.0]), mg.tensor([1.0 + 1e-9]))
     True
     """
-    a, b = input.array, other.array
-    if a.dtype != b.dtype:
-        raise RuntimeError(f"[allclose] both tensors must have one dtype, found {a.dtype} and {b.dtype}")
-    from numpy import allclose as close
-
-    return bool(close(a.astype("float64"), b.astype("float64"), rtol, atol, equal_nan))
+    check_tensor("allclose", input)
+    check_tensor("allclose", other, "other")
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"[allclose] both tensors must have one dtype, found {input.dtype} and {other.dtype}")
+    broadcast_sizes("allclose", input.shape, other.shape)
+    a, b = input.array.astype(float64), other.array.astype(float64)
+    return bool(array_module(a).allclose(a, b, rtol, atol, equal_nan))
 
 
 @method
 def equal(input, other):
     """Whether two tensors have the same shape and the same elements."""
+    check_tensor("equal", input)
+    check_tensor("equal", other, "other")
     return input.shape == other.shape and bool((input.array == other.array).all())
 
 

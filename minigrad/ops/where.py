@@ -5,7 +5,7 @@ The mask is not differentiable. Kernel: csrc/cpu/elementwise.cpp.
 
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, empty, is_array
-from minigrad.dtypes import bool_, get_default_dtype, int64
+from minigrad.dtypes import bool_, result_dtype
 from minigrad.kernel import kernel
 from minigrad.ops.creation import tensor
 from minigrad.ops.elementwise import broadcast_sizes, check_tensor, common, sum_to
@@ -35,7 +35,7 @@ class Where(Op):
 
 def check_mask(op, mask):
     check_tensor(op, mask, "the mask")
-    if mask.dtype is not bool_:
+    if mask.dtype != bool_:
         raise RuntimeError(f"[{op}] the mask must be bool, found {mask.dtype}")
 
 
@@ -58,8 +58,7 @@ def where(condition, input, other):
     elif isinstance(other, Tensor):
         other, input = common("where", other, input)
     else:
-        whole = isinstance(input, int) and isinstance(other, int)
-        input = tensor(input, dtype=int64 if whole else get_default_dtype())
+        input = tensor(input, dtype=result_dtype((input, other)))
     return Where.apply(condition, input, other)
 
 
