@@ -41,7 +41,7 @@ def _directional(function, inputs, k, direction, eps):
     with no_grad():
         for sign in (eps, -eps):
             moved = list(inputs)
-            moved[k] = wrap(inputs[k].array + sign * direction)
+            moved[k] = wrap(np.asarray(inputs[k].array + sign * direction))
             ends.append([y.array.astype(float64) for y in _outputs(function, moved)])
     return [(up - down) / (2 * eps) for up, down in zip(*ends, strict=True)]
 

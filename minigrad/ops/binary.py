@@ -17,7 +17,7 @@ def _add(input, other):
     """y = a + b"""
 
 
-@binary(lambda m, a, b: a - b, lambda m, dy: dy, lambda m, dy: -dy)
+@binary(lambda m, a, b: a - b, lambda m, dy: dy, lambda m, dy: -dy, bools=False)
 def _sub(input, other):
     """y = a - b"""
 
@@ -93,7 +93,7 @@ def div(input, other, *, rounding_mode=None):
 @binary(
     lambda m, a, b: a**b,
     lambda m, dy, a, b: dy * m.where(b == 0, 0, b * a ** (b - 1)),
-    lambda m, dy, a, y: dy * m.where(a == 0, 0, y * m.log(m.where(a == 0, 1, a))),
+    lambda m, dy, a, b, y: dy * m.where((a == 0) & (b >= 0), 0, y * m.log(m.where((a == 0) & (b >= 0), 1, a))),
 )
 def _pow(input, other):
     """y = a^b"""
@@ -101,7 +101,7 @@ def _pow(input, other):
 
 @method
 def pow(input, exponent):
-    """y = a^b        da = dy b a^(b-1) (0 where b = 0), db = dy y ln a (0 where a = 0)
+    """y = a^b        da = dy b a^(b-1) (0 where b = 0), db = dy y ln a (0 where a = 0 and b >= 0)
 
     Errors: RuntimeError for an integer tensor to a negative integer power.
 

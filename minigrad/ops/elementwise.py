@@ -20,7 +20,7 @@ import minigrad.ops as ops
 from minigrad import mutation
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, empty, is_array, owner
-from minigrad.dtypes import _KIND, _TABLE, bool_, get_default_dtype, is_floating, result_dtype
+from minigrad.dtypes import _KIND, _TABLE, _python_dtype, bool_, get_default_dtype, is_floating, result_dtype
 from minigrad.grad_mode import mode
 from minigrad.kernel import kernel
 from minigrad.ops.inplace import check_writable, inplace, overwrite
@@ -46,6 +46,12 @@ def check_tensor(op, value, argument="input"):
         raise TypeError(f"[{op}] {argument} must be a Tensor, found {type(value).__name__}")
 
 
+def check_bools(op, *operands):
+    """Raise if an operand is a bool tensor."""
+    if any(isinstance(x, Tensor) and x.array.dtype is bool_ for x in operands):
+        raise RuntimeError(f"[{op}] is not defined for bool tensors: use ~ or logical_not to invert a mask")
+
+
 # One input -----------------------------------------------------------------------------------------------------------
 
 
@@ -68,8 +74,8 @@ class Unary(Op):
         return self.formula(ops, dy, *saved, *self.scalars)
 
 
-def unary(value, grad, floats=True):
-    """Define an op of one tensor. `floats`: integers are converted to the default float dtype first.
+def unary(value, grad, floats=True, bools=True):
+    """Define an op of one tensor. `floats`: integers are converted to the default float dtype first; `bools`: may it be bool.
 
     The function under the decorator returns the scalars that the formulas take after `x`, if the op has any.
     """
@@ -88,8 +94,10 @@ def unary(value, grad, floats=True):
         @wraps(function)
         def public(input, *args, **kwargs):
             check_tensor(name, input)
-            if floats and not is_floating(input.array.dtype):
-                input = input.to(get_default_dtype())
+            if not is_floating(input.array.dtype):
+                if not bools:
+                    check_bools(name, input)
+                input = input.to(get_default_dtype()) if floats else input
             return cls.apply(input, *(function(input, *args, **kwargs) if has_scalars else ()))
 
         if function.__name__ != name:
@@ -145,14 +153,22 @@ def sum_to(x, shape):
     return x if x.shape == shape else ops.sum_to_size(x, shape)
 
 
-def common(op, a, b, floats=False):
-    """Both operands in their common dtype: Tensors are cast, numbers stay numbers."""
+def common(op, a, b, floats=False, wraps=True):
+    """Both operands in their common dtype: Tensors are cast, a number on the right stays one where it can.
+
+    `floats`: integers are converted to floats. `wraps`: numbers too large for an integer dtype wrap around.
+    """
     if not isinstance(a, Tensor):
+        check_tensor(op, b, "one operand")
         a = operand(op, a, b.dtype)
     if not isinstance(b, Tensor):
-        if isinstance(b, (bool, int, float)) and (_KIND[a.array.dtype] >= _KIND[_number(b)]) and not floats:
-            return a, b
-        b = operand(op, b, a.dtype)
+        dtype = a.array.dtype
+        if isinstance(b, (bool, int, float)) and _KIND[dtype] >= _KIND[_python_dtype(b)]:
+            if is_floating(dtype):
+                return a, b
+            if not floats:
+                return a, wrapped(b, dtype) if wraps else b
+        b = operand(op, b, dtype)
     x, y = a.array.dtype, b.array.dtype
     if x is y and not (floats and not is_floating(x)):
         return a, b
@@ -162,21 +178,26 @@ def common(op, a, b, floats=False):
     return a if x is dtype else a.to(dtype), b if y is dtype else b.to(dtype)
 
 
-def _number(value):
-    return bool_ if isinstance(value, bool) else np.dtype("int64") if isinstance(value, int) else get_default_dtype()
+def wrapped(number, dtype):
+    """A Python number as an integer dtype stores it: its lowest bits."""
+    if dtype is bool_:
+        return number
+    bits = 8 * dtype.itemsize
+    low = int(number) & ((1 << bits) - 1)
+    return low - (1 << bits) if dtype.kind == "i" and low >> (bits - 1) else low
 
 
 def operand(op, value, like):
     """A number or numpy array as a Tensor; a number takes dtype `like` unless it is of a higher kind."""
     if isinstance(value, (bool, int, float)):
         dtype = result_dtype((np.empty(1, like), value))
-        return wrap(np.asarray(value, dtype))
+        return wrap(np.asarray(value if is_floating(dtype) else wrapped(value, dtype), dtype))
     if isinstance(value, (np.ndarray, np.generic)):
         return ops.as_tensor(value)
     raise TypeError(f"[{op}] operands must be Tensors or numbers, found {type(value).__name__}")
 
 
-def binary(value, *grads, floats=False, dtype=None, inplace_form=True):
+def binary(value, *grads, floats=False, bools=True, dtype=None, inplace_form=True):
     """Define an op of two broadcast tensors. `dtype`: that of the result, if fixed (comparisons: bool)."""
 
     def define(function):
@@ -193,7 +214,9 @@ def binary(value, *grads, floats=False, dtype=None, inplace_form=True):
         def public(input, other):
             if type(other) is float and type(input) is Tensor and is_floating(input.array.dtype):
                 return cls.apply(input, other)
-            return cls.apply(*common(name, input, other, floats))
+            if not bools:
+                check_bools(name, input, other)
+            return cls.apply(*common(name, input, other, floats, dtype is None))
 
         if function.__name__ != name:
             return public

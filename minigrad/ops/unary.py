@@ -4,7 +4,6 @@ In the formulas `m` is numpy or this package's ops (see `elementwise.py`), so on
 shape; a TypeError names anything that is not a Tensor. Where a derivative has a corner, the value taken there is stated.
 """
 
-from minigrad.backend.array import is_array
 from minigrad.ops.elementwise import unary
 from minigrad.special import erf as _erf
 
@@ -13,7 +12,7 @@ _RSQRT_2PI = 0.3989422804014327
 _SQRT_2_PI = 0.7978845608028654
 
 
-@unary(lambda m, x: -x, lambda m, dy: -dy, floats=False)
+@unary(lambda m, x: -x, lambda m, dy: -dy, floats=False, bools=False)
 def neg(input):
     """y = -x        dx = -dy
 
@@ -25,7 +24,7 @@ def neg(input):
     """
 
 
-@unary(lambda m, x: m.sign(x), lambda m, dy: m.zeros_like(dy), floats=False)
+@unary(lambda m, x: m.sign(x), lambda m, dy: m.zeros_like(dy), floats=False, bools=False)
 def sign(input):
     """y = -1, 0 or 1, the sign of x        dx = 0
 
@@ -35,7 +34,7 @@ def sign(input):
     """
 
 
-@unary(lambda m, x: m.abs(x), lambda m, dy, x: dy * m.sign(x), floats=False)
+@unary(lambda m, x: m.abs(x), lambda m, dy, x: dy * m.sign(x), floats=False, bools=False)
 def abs(input):
     """y = |x|        dx = dy sign(x), which is 0 at x = 0
 
@@ -75,7 +74,7 @@ def sqrt(input):
     """
 
 
-@unary(lambda m, x: m.where(x <= 0, 0, x), lambda m, dy, y: m.where(y > 0, dy, 0), floats=False)
+@unary(lambda m, x: m.where(x <= 0, 0, x), lambda m, dy, y: m.where(y > 0, dy, 0), floats=False, bools=False)
 def relu(input):
     """y = max(0, x)        dx = dy where y > 0, else 0 (0 at x = 0)
 
@@ -125,7 +124,7 @@ def erf(input):
 
 
 def _normal_cdf(m, x):
-    return 0.5 * (1 + (_erf(x * _RSQRT_2) if is_array(x) else m.erf(x * _RSQRT_2)))
+    return 0.5 * (1 + getattr(m, "erf", _erf)(x * _RSQRT_2))  # numpy has no erf
 
 
 @unary(
