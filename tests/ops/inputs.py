@@ -43,7 +43,7 @@ def with_extremes(arrays, value, rng):
     """float32 inputs in which many elements are `value` (or one of several), and the same with denormals as 0."""
     mixed = [np.where(rng.random(a.shape) < 0.4, rng.choice(value, a.shape), a) if is_float(a) else a for a in arrays]
     mixed = [np.asarray(m, a.dtype) for m, a in zip(mixed, arrays, strict=True)]
-    return mixed, [m * (np.abs(m) >= 1e-38) if is_float(m) and abs(value[0]) < 1e-38 else m for m in mixed]
+    return mixed, [np.asarray(m * (np.abs(m) >= 1e-38)) if is_float(m) and abs(value[0]) < 1e-38 else m for m in mixed]
 
 
 # Memory layouts: the same values elsewhere ---------------------------------------------------------------------------
