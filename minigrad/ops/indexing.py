@@ -123,7 +123,8 @@ def _write(op, x, index, v):
 
 
 def _explained(op, x, error):
-    return IndexError(f"[{op}] {str(error).replace('axis', 'dim')}; the indexed tensor has shape {x.shape}")
+    found = str(error).strip().replace("axis", "dim")
+    return IndexError(f"[{op}] {found}; the indexed tensor has shape {x.shape}")
 
 
 def _misfit(op, found, expected):

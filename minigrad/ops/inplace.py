@@ -61,6 +61,7 @@ def _keep_saved(x, y):
 
 def _rebase(x, y):
     if x.base is None:
+        y = y if y.node is not None else WriteView.apply(x, y, _whole)  # still tracked, though nothing flows back
         x.node, x.slot = y.node, y.slot
         x.epoch += 1
         return
@@ -71,10 +72,18 @@ def _rebase(x, y):
     x.refresh()
 
 
+def _whole(x):
+    return x
+
+
 def check_writable(op, x, shape, dtype):
     """Raise unless a result of this shape and dtype may be written into `x`."""
     if x.base is not None:
         x.refresh()
+        if mode.enabled and x.node is None and x.base.node is not None:
+            raise RuntimeError(
+                f"[{op}] this view was made under no_grad(), so writing to it here would go unseen: make it anew"
+            )
     if mode.enabled and x.node is not None:
         source = x if x.base is None else x.base
         if type(source.node) is Leaf:
