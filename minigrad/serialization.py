@@ -170,11 +170,10 @@ class Decoder:
         if not isinstance(value, dict):
             return value
         if len(value) == 1 and next(iter(value)).startswith("$"):
-            return self.tagged(*value.items(), depth)
+            return self.tagged(*next(iter(value.items())), depth)
         return {key: self.decode(item, depth + 1) for key, item in value.items()}
 
-    def tagged(self, item, depth):
-        tag, value = item
+    def tagged(self, tag, value, depth):
         if tag in ("$tensor", "$array") and isinstance(value, str) and value in self.arrays:
             return self.leaf(tag, value)
         if tag == "$float" and value in ("nan", "inf", "-inf"):

@@ -268,6 +268,30 @@ def test_a_dead_worker_is_noticed_at_once(program, strike, cause, persistent):
     )
 
 
+def test_a_worker_that_dies_between_epochs_is_replaced_after_the_error(program):
+    program.run(
+        """
+        class Named(Numbers):
+            def __getitem__(self, i):
+                return os.getpid()
+        """,
+        """
+        loader = DataLoader(Named(4), batch_size=None, num_workers=2, persistent_workers=True)
+        before = set(loader)
+        os.kill(min(before), signal.SIGKILL)
+        time.sleep(0.2)
+        try:
+            list(loader)
+        except RuntimeError as error:
+            assert "signal SIGKILL" in str(error), error
+        else:
+            raise AssertionError("no error")
+        after = set(loader)
+        assert len(after) == 2 and not before & after
+        """,
+    )
+
+
 def test_timeout(program):
     program.run(
         "",

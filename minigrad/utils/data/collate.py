@@ -52,7 +52,7 @@ def stack(batch):
     if len(shapes) > 1:
         raise RuntimeError(f"[default_collate] found shapes {sorted(shapes)[:4]}, expected equal ones")
     if any(item.requires_grad for item in batch):
-        from minigrad import stack as differentiable
+        from minigrad.ops import stack as differentiable
 
         return differentiable(list(batch))
     array = np.stack([item.array for item in batch])

@@ -25,7 +25,7 @@ def make_folder():
 
 def pack(obj, folder):
     """A message for `unpack`, small enough for a pipe unless there is no room in `folder`."""
-    buffers = []
+    buffers: list[pickle.PickleBuffer] = []
     body = pickle.dumps(obj, protocol=5, buffer_callback=buffers.append)
     parts = [buffer.raw() for buffer in buffers]
     if sum(part.nbytes for part in parts) > SMALL:
@@ -53,7 +53,7 @@ def unpack(message):
     parts = [empty((size,), uint8) for size in sizes]
     with open(path, "rb") as file:
         for part in parts:
-            file.readinto(part)
+            file.readinto(part.data)
     remove(path)
     return pickle.loads(body, buffers=parts)
 

@@ -53,7 +53,8 @@ def main(pipe, job, inherited):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the loader decides what follows
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     set_num_threads(1)  # the processes are the parallelism
-    tasks, over = queue.SimpleQueue(), threading.Event()
+    tasks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    over = threading.Event()
     threading.Thread(target=listen, args=(pipe, tasks, over, job), daemon=True).start()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         serve(pipe, tasks, over, job)

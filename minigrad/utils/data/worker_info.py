@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-_info = None
+_info: "WorkerInfo | None" = None
 
 
 @dataclass

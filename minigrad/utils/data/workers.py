@@ -38,11 +38,18 @@ class WorkerIterator:
     def __init__(self, loader):
         self.loader = copy.copy(loader)  # the loader itself may hold this iterator: a cycle, which would live on
         self.epoch, self.closed = 0, False
-        self.workers, self.waiting, self.ready, folder = [], {}, {}, make_folder()
+        self.workers: list[Worker] = []
+        self.waiting, self.ready, folder = {}, {}, make_folder()
         self._finalizer = weakref.finalize(self, shut_down, os.getpid(), self.workers, folder)
-        try:
+        with self._closed_by_errors():
             self._start_workers(folder)
-            self.restart()
+        self.restart()
+
+    @contextlib.contextmanager
+    def _closed_by_errors(self):
+        """What goes wrong among processes ends them all: nothing is half alive after an error or Ctrl-C."""
+        try:
+            yield
         except BaseException:
             self.close()
             raise
@@ -58,25 +65,23 @@ class WorkerIterator:
         """Begin an epoch. What is still under way belongs to the last one and is dropped when it comes."""
         for _, _, message in self.ready.values():
             discard(message)
+        self.waiting, self.ready, self.next = {}, {}, 0
         self.epoch += 1
         seed = draw_seed(self.loader.generator)
-        for worker in self.workers:
-            worker.active, worker.load = True, 0
-            self._send(worker, ("epoch", self.epoch, seed))
         self.requests, self.turn = enumerate(self.loader.requests), itertools.cycle(self.workers)
-        self.waiting, self.ready, self.next = {}, {}, 0
-        for _ in range(self.loader.prefetch_factor * len(self.workers)):
-            self._request()
+        with self._closed_by_errors():
+            for worker in self.workers:
+                worker.active, worker.load = True, 0
+                self._send(worker, ("epoch", self.epoch, seed))
+            for _ in range(self.loader.prefetch_factor * len(self.workers)):
+                self._request()
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        try:
+        with self._closed_by_errors():
             answer = self._answer()
-        except BaseException:
-            self.close()
-            raise
         if answer is None:
             if not self.loader.persistent_workers:
                 self.close()

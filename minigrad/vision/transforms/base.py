@@ -7,6 +7,8 @@ image is a stack of one. So a data set of arrays can transform a whole batch at 
 same bits both ways, random ones draw for all images of the stack together.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from minigrad import random
@@ -21,6 +23,9 @@ class Transform:
     def __call__(self, img):
         array, restore = open_image(type(self).__name__, img)
         return restore(self.batch(array[None])[0])
+
+    def batch(self, images):
+        raise NotImplementedError(f"[{type(self).__name__}] has no batch(images)")
 
     def __repr__(self):
         return f"{type(self).__name__}()"
@@ -57,10 +62,12 @@ def batch_of(transform, images):
 class Compose(Transform):
     """One transform after the other.
 
-    >>> import numpy as np
-    >>> from minigrad.vision.transforms import Compose, Normalize, ToTensor
-    >>> Compose([ToTensor(), Normalize((0.5,), (0.5,))])(np.array([[0, 255]], np.uint8))
-    tensor([[[-1.,  1.]]])
+        >>> from collections.abc import Callable
+
+    import numpy as np
+        >>> from minigrad.vision.transforms import Compose, Normalize, ToTensor
+        >>> Compose([ToTensor(), Normalize((0.5,), (0.5,))])(np.array([[0, 255]], np.uint8))
+        tensor([[[-1.,  1.]]])
     """
 
     def __init__(self, transforms):
@@ -105,6 +112,7 @@ class Lambda:
 
 def open_image(op, img):
     """The image as a raw array (..., H, W), and how to give one back in the form it came in."""
+    restore: Callable
     if isinstance(img, Tensor):
         array, restore = img.array, wrap
     elif isinstance(img, np.ndarray):

@@ -8,7 +8,7 @@ from minigrad.vision.transforms.base import RandomTransform
 class _RandomFlip(RandomTransform):
     """Mirrors along `axis` with probability p."""
 
-    axis = None
+    axis: int
 
     def __init__(self, p=0.5, generator=None):
         super().__init__(generator)
