@@ -3,6 +3,7 @@
 from minigrad.backend.array import array_module
 from minigrad.dtypes import float64, is_floating
 from minigrad.ops.elementwise import broadcast_sizes, check_tensor, common
+from minigrad.ops.inplace import inplace
 from minigrad.ops.reduce import as_dims
 from minigrad.tensor import method, wrap
 
@@ -19,6 +20,7 @@ def _bitwise(name, compute):
         return wrap(compute(a.array, getattr(b, "array", b)))
 
     public.__name__ = public.__qualname__ = name
+    inplace(public)
     return method(public)
 
 

@@ -81,7 +81,8 @@ class Matmul(Op):
         if not self.needs(1):
             return da, None
         if b.ndim == 2 and a.ndim > 2:  # the batch is more rows here too: one product, no sum over the batch
-            a, dy = a.reshape(-1, a.shape[-1]), dy.reshape(-1, dy.shape[-1])
+            rows = math.prod(a.shape[:-1])
+            a, dy = a.reshape(rows, a.shape[-1]), dy.reshape(rows, dy.shape[-1])
         return da, sum_to(matmul(a.transpose(-1, -2), dy), self.shapes[1])
 
 
@@ -163,12 +164,13 @@ class Linear(Op):
     def forward(self, x, w, bias):
         self.saved, self.lead = (x, w), x.shape[:-1]
         y = empty((math.prod(self.lead), w.shape[0]), x.dtype)
+        bias = bias if bias is None else contiguous(bias)
         linear_forward(y, contiguous(x).reshape(y.shape[0], w.shape[1]), contiguous(w), bias)
         return y if x.ndim == 2 else y.reshape(*self.lead, w.shape[0])
 
     def backward(self, dy):
         x, w = self.saved
-        rows = contiguous(dy).reshape(-1, w.shape[0]) if dy.ndim != 2 else dy
+        rows = contiguous(dy).reshape(math.prod(self.lead), w.shape[0]) if dy.ndim != 2 else dy
         dx = dw = dbias = None
         if self.needs(0):
             dx = product(rows, w).reshape(x.shape)

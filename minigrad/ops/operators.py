@@ -3,6 +3,7 @@
 import numpy as np
 
 from minigrad.ops.binary import add, div, eq, ge, gt, le, lt, mul, ne, pow, sub
+from minigrad.ops.creation import as_tensor
 from minigrad.ops.elementwise import operand
 from minigrad.ops.logic import bitwise_and, bitwise_not, bitwise_or, bitwise_xor
 from minigrad.ops.matmul import matmul
@@ -11,14 +12,17 @@ from minigrad.ops.shape import permute, transpose
 from minigrad.ops.unary import abs, neg
 from minigrad.tensor import Tensor
 
-_NUMBERS = (Tensor, bool, int, float, np.ndarray, np.generic)
+_DIRECT = (Tensor, float, int)  # and bool, which is an int
+_ARRAYS = (np.ndarray, np.generic)
 
 
 def _operator(function):
-    """`function` as a Python operator: an operand that is no number is left to the other side."""
+    """`self op other`; an operand that is no number is left to the other side."""
 
     def call(self, other):
-        return function(self, other) if isinstance(other, _NUMBERS) else NotImplemented
+        if isinstance(other, _DIRECT):
+            return function(self, other)
+        return function(self, as_tensor(other)) if isinstance(other, _ARRAYS) else NotImplemented
 
     return call
 
@@ -27,11 +31,9 @@ def _reflected(function):
     """`other op self`."""
 
     def call(self, other):
-        return (
-            function(operand(function.__name__, other, self.dtype), self)
-            if isinstance(other, _NUMBERS)
-            else NotImplemented
-        )
+        if not isinstance(other, (*_DIRECT, *_ARRAYS)):
+            return NotImplemented
+        return function(operand(function.__name__, other, self.dtype), self)
 
     return call
 
@@ -48,6 +50,8 @@ for _name, _function in _COMPARISONS.items():
 
 # x += y writes into x, as in PyTorch
 _IN_PLACE = {"iadd": "add_", "isub": "sub_", "imul": "mul_", "itruediv": "div_", "ipow": "pow_"}
+_IN_PLACE |= {"ifloordiv": "floor_divide_", "imod": "remainder_"}
+_IN_PLACE |= {"iand": "bitwise_and_", "ior": "bitwise_or_", "ixor": "bitwise_xor_"}
 for _name, _method in _IN_PLACE.items():
     setattr(Tensor, f"__{_name}__", getattr(Tensor, _method))
 

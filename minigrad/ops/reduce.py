@@ -12,7 +12,7 @@ import minigrad.ops as ops
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty, empty_like
 from minigrad.dtypes import float64, get_default_dtype, int64, is_floating
-from minigrad.kernel import kernel
+from minigrad.kernel import KERNELS, kernel
 from minigrad.ops.elementwise import check_tensor
 from minigrad.tensor import check_dim, method
 
@@ -239,11 +239,27 @@ class Var(Op):
         return y.reshape(reduced_shape(x.shape, dims, keepdim))
 
     def gradient(self, dy):
-        x = self.input(0, *self.saved)
-        n = math.prod(x.shape[d] for d in self.dims)
+        return self.slope(self.input(0, *self.saved), dy * 2)
+
+    def slope(self, x, dy):
+        """dy (x - mean) / (n - correction)"""
+        free = math.prod(x.shape[d] for d in self.dims) - self.correction
         centered = x - x.mean(self.dims, True)
-        kept = dy.reshape(reduced_shape(x.shape, self.dims, True))
-        return kept * (centered * (2 / max(n - self.correction, 0)) if n > self.correction else centered * math.nan)
+        return dy.reshape(reduced_shape(x.shape, self.dims, True)) * (centered * (1 / free if free > 0 else math.nan))
+
+
+class Std(Var):
+    """y = sqrt(var x)        dx = dy (x - mean) / ((n - correction) y), and 0 where y = 0"""
+
+    def forward(self, x, dims, correction, keepdim):
+        y = super().forward(x, dims, correction, keepdim)
+        KERNELS["sqrt_forward"](y, y)
+        self.saved = (x, y)
+        return y
+
+    def gradient(self, dy):
+        x, y = self.input(0, self.saved[0]), self.output(self.saved[1])
+        return self.slope(x, ops.where(y == 0, 0, dy / ops.where(y == 0, 1, y)))
 
 
 def _spread_args(op, input, dim, unbiased, correction):
@@ -277,13 +293,14 @@ def var(input, dim=None, unbiased=None, keepdim=False, *, correction=1):
 
 @method
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=1):
-    """y = sqrt(var(x)); arguments as in `var`.
+    """y = sqrt(var(x)), with gradient 0 where nothing varies; arguments as in `var`.
 
     >>> import minigrad as mg
     >>> mg.std(mg.tensor([1.0, 3.0]), correction=0)
     tensor(1.)
     """
-    return var(input, dim, unbiased, keepdim, correction=correction).sqrt()
+    dims, correction = _spread_args("std", input, dim, unbiased, correction)
+    return Std.apply(input, dims, correction, keepdim)
 
 
 class Logsumexp(Reduction):

@@ -57,16 +57,16 @@ def _sizes(args):
     return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
 
 
-def full_shape(op, x, shape):
-    """`shape` with its -1 worked out. Errors: RuntimeError if the sizes do not fit."""
-    shape = tuple(int(n) for n in shape)
+def full_shape(op, x, shape, count=None):
+    """`shape` with its -1 worked out, for all elements of x or `count`. Errors: RuntimeError if the sizes do not fit."""
+    shape, count = tuple(int(n) for n in shape), x.numel() if count is None else count
     free = shape.count(-1)
     rest = math.prod(n for n in shape if n != -1)
     fits = not any(n < -1 for n in shape) and free <= 1
-    fits = fits and (rest != 0 and x.numel() % rest == 0 if free else rest == x.numel())
+    fits = fits and (rest != 0 and count % rest == 0 if free else rest == count)
     if not fits:
-        raise RuntimeError(f"[{op}] shape {shape} is not possible for {x.numel()} elements of shape {x.shape}")
-    return tuple(x.numel() // rest if n == -1 else n for n in shape) if free else shape
+        raise RuntimeError(f"[{op}] shape {shape} is not possible for {count} elements of shape {x.shape}")
+    return tuple(count // rest if n == -1 else n for n in shape) if free else shape
 
 
 @method
@@ -140,11 +140,17 @@ def flatten(input, start_dim=0, end_dim=-1):
 
 @method
 def unflatten(input, dim, sizes):
-    """Split dimension `dim` into `sizes`: the inverse of `flatten`."""
+    """Split dimension `dim` into `sizes` (one may be -1): the inverse of `flatten`.
+
+    Errors: RuntimeError if the sizes do not multiply to that of the dimension.
+
+    >>> import minigrad as mg
+    >>> mg.unflatten(mg.zeros(2, 12), 1, (3, -1)).shape
+    (2, 3, 4)
+    """
+    check_tensor("unflatten", input)
     dim = check_dim("unflatten", dim, input.ndim)
-    sizes = list(sizes)
-    if -1 in sizes:
-        sizes[sizes.index(-1)] = input.shape[dim] // max(1, -math.prod(sizes))
+    sizes = full_shape("unflatten", input, sizes, input.shape[dim])
     return reshape(input, *input.shape[:dim], *sizes, *input.shape[dim + 1 :])
 
 
