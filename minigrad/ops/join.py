@@ -128,7 +128,7 @@ def flip(input, *dims):
     dims = tuple(check_dim("flip", d, input.ndim) for d in given)
     if len(set(dims)) < len(dims):
         raise RuntimeError(f"[flip] a dimension appears twice in {given}")
-    return Flip.apply(input, dims if input.ndim else ())
+    return Flip.apply(input, dims) if input.ndim else input.clone()
 
 
 __all__ = ["cat", "concat", "concatenate", "flip", "stack"]
