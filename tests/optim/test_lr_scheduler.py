@@ -5,6 +5,8 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import optim
@@ -258,3 +260,27 @@ def test_one_cycle_ends():
 def test_a_scheduler_leaves_the_optimizer_and_functions_out_of_its_state():
     scheduler = lr_scheduler.LambdaLR(sgd(), lambda epoch: 1.0)
     assert set(scheduler.state_dict()) == {"base_lrs", "last_epoch", "_last_lr"}
+
+
+factor = st.floats(0.05, 1.0)
+DRAWN = {
+    "ExponentialLR": {"gamma": st.floats(0.5, 1.2)},
+    "StepLR": {"step_size": st.integers(1, 12), "gamma": factor},
+    "MultiStepLR": {"milestones": st.lists(st.integers(0, 30), max_size=5), "gamma": factor},
+    "LinearLR": {"start_factor": factor, "end_factor": factor, "total_iters": st.integers(1, 30)},
+    "CosineAnnealingLR": {"T_max": st.integers(1, 20), "eta_min": st.floats(0, 0.05)},
+    "OneCycleLR": {"max_lr": factor, "total_steps": st.integers(31, 90), "three_phase": st.booleans()},
+}
+
+
+@needs_torch
+@pytest.mark.parametrize("name", DRAWN)
+@given(data=st.data())
+def test_any_options_give_pytorchs_schedule(name, data):
+    options = data.draw(st.fixed_dictionaries(DRAWN[name]))
+
+    def make(module, wrapped):
+        return getattr(module, name)(wrapped, **options)
+
+    found, expected = (run(library, make, steps=30) for library in (mg, torch))
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)

@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import nn, optim
@@ -277,3 +279,25 @@ def test_loaded_state_is_a_copy_in_the_parameters_dtype():
 def test_repr_lists_the_options():
     text = repr(optim.SGD([mg.zeros(1, requires_grad=True)], lr=0.5))
     assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0\n") and "    lr: 0.5\n" in text
+
+
+part, small = st.floats(0, 0.99), st.floats(0, 0.3)
+COMMON = {"lr": st.floats(1e-4, 0.5), "weight_decay": small, "maximize": st.booleans()}
+OPTIONS = {
+    "SGD": {"momentum": part, "dampening": part},
+    "Adagrad": {"lr_decay": part, "initial_accumulator_value": st.floats(0, 3), "eps": st.floats(1e-10, 1e-2)},
+    "RMSprop": {"alpha": part, "momentum": part, "eps": st.floats(1e-8, 1e-2)},
+    "Adam": {"betas": st.tuples(part, part), "eps": st.floats(1e-8, 1e-2), "amsgrad": st.booleans()},
+    "AdamW": {"betas": st.tuples(part, part), "eps": st.floats(1e-8, 1e-2), "amsgrad": st.booleans()},
+}
+
+
+@needs_torch
+@pytest.mark.parametrize("name", OPTIONS)
+@given(data=st.data())
+def test_any_options_give_pytorchs_trajectory(name, data):
+    options = data.draw(st.fixed_dictionaries({**COMMON, **OPTIONS[name]}))
+    found, _ = trajectory(lambda params: getattr(optim, name)(params, **options), ours, 8, np.float64)
+    expected, _ = trajectory(lambda params: getattr(torch.optim, name)(params, **options), theirs, 8, np.float64)
+    for p, q in zip(found, expected, strict=True):
+        np.testing.assert_allclose(p.tolist(), q.tolist(), rtol=1e-10, atol=1e-10)
