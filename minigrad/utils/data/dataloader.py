@@ -125,7 +125,7 @@ class DataLoader:
         """The number of batches. Errors: TypeError if the data set or the sampler has no length."""
         if not isinstance(self.dataset, IterableDataset):
             return len(self.requests)
-        length = len(self.dataset)  # type: ignore[arg-type] - a stream may have a length
+        length = len(self.dataset)  # type: ignore[arg-type]  # a stream may have a length
         if self.batch_size is None:
             return length
         return length // self.batch_size if self.drop_last else -(-length // self.batch_size)
