@@ -31,11 +31,11 @@ struct Lanes {
 template <>
 struct Lanes<uint8_t> {
   using Type = Simd<uint8_t, W>;
-  static VInt widen(Type x) { return convert<int32_t>(x) != VInt(0); }
+  static VInt widen(Type x) { return mask_of(x); }
 };
 
 inline VFloat narrow(VFloat x) { return x; }
-inline Simd<uint8_t, W> narrow(VInt mask) { return convert<uint8_t>(mask & VInt(1)); }
+inline Simd<uint8_t, W> narrow(VInt mask) { return bytes_of(mask); }
 
 template <class T>
 struct Contiguous {

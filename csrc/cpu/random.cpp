@@ -13,38 +13,40 @@
 namespace minigrad {
 namespace {
 
-constexpr Size kCounters = 64, kBlock = 4 * kCounters;  // one block of bits stays in the first-level cache
+constexpr Size kCounters = 64, kBlock = 4 * kCounters;  // a block stays in the first-level cache
 
 struct Stream {
   uint64_t seed, offset;
 };
 
-// bits[i] for the elements 4 * first .. 4 * first + kBlock; plain loops over counters, which the compiler turns into
-// lanes.
-void philox(Stream stream, Size first, uint32_t* bits) {
-  const uint64_t base = stream.offset + static_cast<uint64_t>(first);
-  for (Size j = 0; j < kCounters; ++j) {
-    const uint64_t counter = base + static_cast<uint64_t>(j);
-    uint32_t c0 = static_cast<uint32_t>(counter), c1 = static_cast<uint32_t>(counter >> 32), c2 = 0, c3 = 0;
-    uint32_t k0 = static_cast<uint32_t>(stream.seed), k1 = static_cast<uint32_t>(stream.seed >> 32);
-#if defined(__GNUC__) && !defined(__clang__)
+using Bits = Simd<uint32_t, kLanes>;
+
+// Ten rounds on as many counters as there are lanes.
+void philox(uint64_t seed, Bits (&c)[4]) {
+  auto k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
 #pragma GCC unroll 10
-#endif
-    for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
-      const uint64_t p0 = uint64_t{0xD2511F53u} * c0, p1 = uint64_t{0xCD9E8D57u} * c2;
-      c0 = static_cast<uint32_t>(p1 >> 32) ^ c1 ^ k0;
-      c2 = static_cast<uint32_t>(p0 >> 32) ^ c3 ^ k1;
-      c1 = static_cast<uint32_t>(p1), c3 = static_cast<uint32_t>(p0);
-    }
-    bits[4 * j] = c0, bits[4 * j + 1] = c1, bits[4 * j + 2] = c2, bits[4 * j + 3] = c3;
+  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+    Bits upper0, lower0, upper2, lower2;
+    multiply_wide(c[0], 0xD2511F53u, upper0, lower0);
+    multiply_wide(c[2], 0xCD9E8D57u, upper2, lower2);
+    c[0] = upper2 ^ c[1] ^ Bits(k0), c[1] = lower2;
+    c[2] = upper0 ^ c[3] ^ Bits(k1), c[3] = lower0;
   }
 }
 
-// Multiples of 2^-24 in [0, 1).
+// Multiples of 2^-24 in [0, 1) for the elements 4 * first .. 4 * first + kBlock.
 void uniform_block(Stream stream, Size first, float* u) {
-  uint32_t bits[kBlock];
-  philox(stream, first, bits);
-  for (Size i = 0; i < kBlock; ++i) u[i] = static_cast<float>(static_cast<int32_t>(bits[i] >> 8)) * 0x1p-24f;
+  for (Size j = 0; j < kCounters; j += kLanes, u += 4 * kLanes) {
+    uint32_t low[kLanes], high[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) {
+      const uint64_t counter = stream.offset + static_cast<uint64_t>(first + j + lane);
+      low[lane] = static_cast<uint32_t>(counter), high[lane] = static_cast<uint32_t>(counter >> 32);
+    }
+    Bits c[4] = {Bits::load(low), Bits::load(high), Bits(0), Bits(0)};
+    philox(stream.seed, c);
+    const auto unit = [](Bits bits) { return convert<float>(convert<int32_t>(bits >> 8)) * VFloat(0x1p-24f); };
+    store_interleaved(unit(c[0]), unit(c[1]), unit(c[2]), unit(c[3]), u);
+  }
 }
 
 // f(first element, count, uniforms) for every block of a tensor of `size` elements.
@@ -93,9 +95,10 @@ void dropout(float* y, const float* x, Size size, float p, int64_t seed, int64_t
   require(p >= 0.0f && p <= 1.0f, "p must lie in [0, 1]");
   const float kept = 1.0f - p;
   for_blocks(size, seed, offset, [=](Size at, Size count, const float* u) {
-    for (Size i = 0; i < count; ++i) {
-      const float scaled = x[at + i] / kept;
-      y[at + i] = u[i] >= p ? scaled : 0.0f;
+    for (Size i = 0; i < count; i += kLanes) {
+      const Size n = std::min<Size>(kLanes, count - i);
+      const VFloat scaled = VFloat::load(x + at + i, n) / VFloat(kept);
+      select(VFloat::load(u + i) >= VFloat(p), scaled, VFloat(0.0f)).store(y + at + i, n);
     }
   });
 }

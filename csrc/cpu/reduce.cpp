@@ -44,6 +44,7 @@ double sum_row(const float* x, Size n, float parameter, const F& f) {
     V acc[4] = {V(0.0f), V(0.0f), V(0.0f), V(0.0f)};
     Size i = begin;
     for (; i + kTile <= end; i += kTile)
+#pragma GCC unroll 4
       for (int k = 0; k < 4; ++k) acc[k] += f(V::load(x + i + k * W), p);
     for (; i + W <= end; i += W) acc[0] += f(V::load(x + i), p);
     if (i < end) acc[1].v = (acc[1] + keep_first(f(V::load(x + i, end - i), p), end - i)).v;
@@ -68,6 +69,7 @@ void sum_columns(const float* x, Size n, Size stride, Size columns, const float*
     if (columns == kTile) {
       V acc[4] = {V(0.0f), V(0.0f), V(0.0f), V(0.0f)};
       for (Size i = begin; i < end; ++i)
+#pragma GCC unroll 4
         for (int k = 0; k < 4; ++k) acc[k] += f(V::load(x + i * stride + k * W), p[k]);
       for (int k = 0; k < 4; ++k) acc[k].store(block + k * W);
     } else {
@@ -132,28 +134,51 @@ struct Less {
   static bool better(float a, float b) { return a < b; }
 };
 
-// The extreme of a row and its first index; the first NaN wins.
+constexpr Size kExtremeBlock = 32 * kTile;
+
+// The extreme of a few numbers and whether there is a NaN among them.
 template <class Order>
-Size extreme_row(const float* x, Size n) {
-  V best(Order::worst);
+float extreme_block(const float* x, Size n, bool& has_nan) {
+  V best[4] = {V(Order::worst), V(Order::worst), V(Order::worst), V(Order::worst)};
   VInt nan(0);
   Size i = 0;
-  for (; i + W <= n; i += W) {
-    const V v = V::load(x + i);
-    best = Order::pick(best, v);  // a NaN in v is kept, but perhaps only until the next number
-    nan = nan | is_nan(v);
-  }
-  float value = fold(best, [](float a, float b) { return Order::better(a, b) ? a : b; });
-  bool has_nan = any(nan);
+  for (; i + kTile <= n; i += kTile)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      const V v = V::load(x + i + k * W);
+      best[k] = Order::pick(v, best[k]);  // in this order a NaN is passed over
+      nan = nan | is_nan(v);
+    }
+  const V both = Order::pick(Order::pick(best[0], best[1]), Order::pick(best[2], best[3]));
+  float value = i ? fold(both, [](float a, float b) { return Order::better(a, b) ? a : b; }) : Order::worst;
+  has_nan = i && any(nan);
   for (; i < n; ++i) {
     has_nan = has_nan || x[i] != x[i];
     if (Order::better(x[i], value)) value = x[i];
   }
-  if (has_nan)
-    for (Size j = 0;; ++j)
-      if (x[j] != x[j]) return j;
-  for (Size j = 0;; ++j)
-    if (x[j] == value) return j;
+  return value;
+}
+
+// The first index in begin..n where `is` holds, for one lane or for many.
+template <class Is>
+Size find_first(const float* x, Size begin, Size n, const Is& is) {
+  while (begin + W <= n && !any(is(V::load(x + begin)))) begin += W;
+  while (begin < n && !is(Simd<float, 1>(x[begin])).v) ++begin;
+  return begin;
+}
+
+// The first index of the extreme of a row; the first NaN wins.
+template <class Order>
+Size extreme_row(const float* x, Size n) {
+  float best = Order::worst;
+  Size at = 0;  // of the first block that holds it
+  for (Size begin = 0; begin < n; begin += kExtremeBlock) {
+    bool has_nan = false;
+    const float value = extreme_block<Order>(x + begin, std::min(kExtremeBlock, n - begin), has_nan);
+    if (has_nan) return find_first(x, begin, n, [](auto v) { return is_nan(v); });
+    if (Order::better(value, best)) best = value, at = begin;
+  }
+  return find_first(x, at, n, [best](auto v) { return v == decltype(v)(best); });
 }
 
 template <class Order>
@@ -191,7 +216,30 @@ void extreme(Out<float> y, Out<int64_t> index, In<float> x) {
   });
 }
 
-V identity(V x, V) { return x; }
+// --- products, in double throughout ---
+
+double product_of_row(const float* x, Size n) {
+  double lane[W];
+  std::fill_n(lane, W, 1.0);
+  Size i = 0;
+  for (; i + W <= n; i += W)
+    for (Size k = 0; k < W; ++k) lane[k] *= x[i + k];
+  double product = 1;
+  for (; i < n; ++i) product *= x[i];
+  for (Size k = 0; k < W; ++k) product *= lane[k];
+  return product;
+}
+
+void product_of_columns(float* y, const float* x, Size n, Size inner) {
+  const Scratch<double> product(inner);
+  std::fill_n(product.data(), inner, 1.0);
+  for (Size i = 0; i < n; ++i, x += inner)
+    for (Size c = 0; c < inner; ++c) product[c] *= x[c];
+  for (Size c = 0; c < inner; ++c) y[c] = static_cast<float>(product[c]);
+}
+
+// A lambda, since a function would be called through a pointer.
+constexpr auto identity = [](V x, V) { return x; };
 
 }  // namespace
 
@@ -236,14 +284,11 @@ void logsumexp_forward(Out<float> y, In<float> x) {
 void prod_forward(Out<float> y, In<float> x) {
   const Shape s = check(y, x);
   parallel_for(s.outer, row_grain(s.n * s.inner), [&](Size begin, Size end) {
-    const Scratch<double> acc(s.inner);
-    for (Size o = begin; o < end; ++o) {
-      std::fill_n(acc.data(), s.inner, 1.0);
-      const float* row = x.data + o * s.n * s.inner;
-      for (Size i = 0; i < s.n; ++i, row += s.inner)
-        for (Size c = 0; c < s.inner; ++c) acc[c] *= row[c];
-      for (Size c = 0; c < s.inner; ++c) y.data[o * s.inner + c] = static_cast<float>(acc[c]);
-    }
+    for (Size o = begin; o < end; ++o)
+      if (s.inner == 1)
+        y.data[o] = static_cast<float>(product_of_row(x.data + o * s.n, s.n));
+      else
+        product_of_columns(y.data + o * s.inner, x.data + o * s.n * s.inner, s.n, s.inner);
   });
 }
 

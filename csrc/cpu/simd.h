@@ -11,6 +11,10 @@
 #include <type_traits>
 #include <utility>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#endif
+
 #include "cpu/array.h"
 
 namespace minigrad {
@@ -73,7 +77,7 @@ struct Simd {
     else
       v = x - Vec{};  // not x + 0, which would lose the sign of -0
   }
-  template <class V = Vec, class = std::enable_if_t<!std::is_same_v<V, T>>>
+  template <class V, class = std::enable_if_t<std::is_same_v<V, Vec> && !std::is_same_v<V, T>>>
   Simd(V x) : v(x) {}
 
   static Simd load(const T* p) {
@@ -195,18 +199,62 @@ Simd<T, N> sqrt(Simd<T, N> x) {
 }
 
 namespace detail {
-// Lanes a0 b0 a1 b1 ... of the lower (half = 0) or upper (half = 1) halves of a and b.
-template <int half, class T, int N, int... I>
-Simd<T, N> interleave(Simd<T, N> a, Simd<T, N> b, std::integer_sequence<int, I...>) {
+// The lanes of a and b in the order given; those of b count on from N.
+template <class T, int N, int... I>
+Simd<T, N> shuffle(Simd<T, N> a, [[maybe_unused]] Simd<T, N> b, std::integer_sequence<int, I...>) {
 #if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
-  return Simd<T, N>(__builtin_shufflevector(a.v, b.v, (half * N / 2 + I / 2 + I % 2 * N)...));
+  return Simd<T, N>(__builtin_shufflevector(a.v, b.v, I...));
 #else
   T lane[N];
-  ((lane[I] = (I % 2 ? b : a)[half * N / 2 + I / 2]), ...);
+  int i = 0;
+  ((lane[i++] = I < N ? a[I] : b[I - N]), ...);
   return Simd<T, N>::load(lane);
 #endif
 }
+// Lanes a0 b0 a1 b1 ... of the lower (half = 0) or upper (half = 1) halves of a and b.
+template <int half, class T, int N, int... I>
+Simd<T, N> interleave(Simd<T, N> a, Simd<T, N> b, std::integer_sequence<int, I...>) {
+  return shuffle(a, b, std::integer_sequence<int, (half * N / 2 + I / 2 + I % 2 * N)...>{});
+}
+// Every lane beside the one whose number differs in the bits of `by`.
+template <int by, class T, int N, int... I>
+Simd<T, N> exchange(Simd<T, N> a, std::integer_sequence<int, I...>) {
+  return shuffle(a, a, std::integer_sequence<int, (I ^ by)...>{});
+}
 }  // namespace detail
+
+// A mask as bools, and bools as a mask. Compilers make a mess of the plain conversions.
+template <int N>
+Simd<uint8_t, N> bytes_of(Simd<int32_t, N> mask) {
+  Simd<uint8_t, N> bytes;
+  if constexpr (N < 4) {
+    for (int i = 0; i < N; ++i) reinterpret_cast<uint8_t*>(&bytes.v)[i] = mask[i] & 1;
+  } else {  // each lane of four keeps one bit, in the byte it stands for; then the four are united
+    constexpr auto lanes = std::make_integer_sequence<int, N>{};
+    int32_t bit[N], word[N / 4];
+    for (int i = 0; i < N; ++i) bit[i] = 1 << 8 * (i % 4);
+    auto united = mask & Simd<int32_t, N>::load(bit);
+    united = united | detail::exchange<2>(united, lanes);
+    united = united | detail::exchange<1>(united, lanes);
+    for (int i = 0; i < N / 4; ++i) word[i] = united[4 * i];
+    std::memcpy(&bytes.v, word, N);
+  }
+  return bytes;
+}
+template <int N>
+Simd<int32_t, N> mask_of(Simd<uint8_t, N> bytes) {
+  if constexpr (N < 4) {
+    Simd<int32_t, N> mask;
+    for (int i = 0; i < N; ++i) reinterpret_cast<int32_t*>(&mask.v)[i] = -(bytes[i] != 0);
+    return mask;
+  } else {  // every lane takes the word its byte lies in, and shifts it down
+    int32_t word[N / 4], lane[N], shift[N];
+    std::memcpy(word, &bytes.v, N);
+    for (int i = 0; i < N; ++i) lane[i] = word[i / 4], shift[i] = 8 * (i % 4);
+    const auto words = Simd<int32_t, N>::load(lane), shifts = Simd<int32_t, N>::load(shift);
+    return (Simd<int32_t, N>(words.v >> shifts.v) & Simd<int32_t, N>(0xff)) != Simd<int32_t, N>(0);
+  }
+}
 
 // The N x N matrix whose rows are given, transposed in registers: log2(N) perfect shuffles.
 template <class T, int N>
@@ -243,6 +291,56 @@ inline void copy_turned(float* to, Size to_step, const float* from, Size from_st
     for (Size j = 0; j < cols; ++j) to[i * to_step + j] = from[i + j * from_step];
 }
 
+namespace detail {
+// 64-bit products of the lower halves of 64-bit lanes: one instruction on x86, which g++ does not find by itself.
+template <int N>
+Simd<uint64_t, N> multiply_lower(Simd<uint64_t, N> a, Simd<uint64_t, N> b) {
+  using Vec = typename Simd<uint64_t, N>::Vec;
+#if defined(__AVX512F__)
+  if constexpr (N == 8) return Simd<uint64_t, N>((Vec)_mm512_mul_epu32((__m512i)a.v, (__m512i)b.v));
+#endif
+#if defined(__AVX2__)
+  if constexpr (N == 4) return Simd<uint64_t, N>((Vec)_mm256_mul_epu32((__m256i)a.v, (__m256i)b.v));
+#endif
+#if defined(__SSE2__)
+  if constexpr (N == 2) return Simd<uint64_t, N>((Vec)_mm_mul_epu32((__m128i)a.v, (__m128i)b.v));
+#endif
+  const Simd<uint64_t, N> lower(0xffffffff);
+  return (a & lower) * (b & lower);
+}
+}  // namespace detail
+
+// The upper and lower halves of the 64-bit products a * b.
+template <int N>
+void multiply_wide(Simd<uint32_t, N> a, uint32_t b, Simd<uint32_t, N>& upper, Simd<uint32_t, N>& lower) {
+  if constexpr (N == 1) {
+    const uint64_t product = uint64_t{b} * a.v;
+    upper.v = static_cast<uint32_t>(product >> 32), lower.v = static_cast<uint32_t>(product);
+  } else {
+    using Wide = Simd<uint64_t, N / 2>;
+    const Wide pairs((typename Wide::Vec)a.v), low(0xffffffff);
+    const Wide even = detail::multiply_lower(pairs, Wide(b)), odd = detail::multiply_lower(pairs >> 32, Wide(b));
+    using Vec = typename Simd<uint32_t, N>::Vec;
+    upper.v = (Vec)((even >> 32) | (odd & Wide(~uint64_t{0xffffffff}))).v;
+    lower.v = (Vec)((even & low) | (odd << 32)).v;
+  }
+}
+
+// a0 b0 c0 d0 a1 b1 c1 d1 ... to `to`.
+template <class T, int N>
+void store_interleaved(Simd<T, N> a, Simd<T, N> b, Simd<T, N> c, Simd<T, N> d, T* to) {
+  if constexpr (N == 1) {
+    a.store(to), b.store(to + 1), c.store(to + 2), d.store(to + 3);
+  } else {
+    constexpr auto lanes = std::make_integer_sequence<int, N>{};
+    using detail::interleave;
+    const auto ac0 = interleave<0>(a, c, lanes), ac1 = interleave<1>(a, c, lanes);
+    const auto bd0 = interleave<0>(b, d, lanes), bd1 = interleave<1>(b, d, lanes);
+    interleave<0>(ac0, bd0, lanes).store(to), interleave<1>(ac0, bd0, lanes).store(to + N);
+    interleave<0>(ac1, bd1, lanes).store(to + 2 * N), interleave<1>(ac1, bd1, lanes).store(to + 3 * N);
+  }
+}
+
 // The first n lanes of x, zeros after them.
 template <int N>
 Simd<float, N> keep_first(Simd<float, N> x, Size n) {
@@ -268,9 +366,16 @@ template <class T, int N>
 T largest(Simd<T, N> x) {
   return fold(x, [](T a, T b) { return a > b ? a : b; });
 }
-template <class T, int N>
-bool any(Simd<T, N> mask) {
-  return fold(mask, [](T a, T b) { return static_cast<T>(a | b); }) != 0;
+// Whether any lane of a mask is set.
+template <int N>
+bool any(Simd<int32_t, N> mask) {
+#if defined(__AVX2__)
+  if constexpr (N == 8) return _mm256_movemask_epi8((__m256i)mask.v) != 0;
+#endif
+#if defined(__SSE2__)
+  if constexpr (N == 4) return _mm_movemask_epi8((__m128i)mask.v) != 0;
+#endif
+  return fold(mask, [](int32_t a, int32_t b) { return a | b; }) != 0;
 }
 
 }  // namespace minigrad

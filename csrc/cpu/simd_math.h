@@ -22,23 +22,28 @@ Simd<float, N> polynomial(Simd<float, N> x, float c, C... higher) {
   return fma(polynomial(x, higher...), x, Simd<float, N>(c));
 }
 
-// e^x = 2^n e^r with |r| <= ln(2)/2: n ln(2) is taken away in two parts, so that r keeps its low bits (Cody and Waite).
+namespace detail {
+// e^x for -87 <= x <= 88 or NaN: 2^n e^r with |r| <= ln(2)/2. n ln(2) is taken away in two parts, so that r keeps its
+// low bits (Cody and Waite); adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits, from where it is
+// shifted to the exponent.
 template <int N>
-Simd<float, N> exp(Simd<float, N> x) {
+Simd<float, N> exp_in_range(Simd<float, N> x) {
   using F = Simd<float, N>;
-  const F low(-87.5f), high(89.0f), shift(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-  const F in = x;
-  x = select(x < low, low, x);  // in this order NaN passes
-  x = select(x > high, high, x);
-  const F n = fma(x, F(1.44269504f), shift) - shift;
+  const F shift(12582912.0f), shifted = fma(x, F(1.44269504f), shift), n = shifted - shift;
   const F r = fma(n, F(-1.42860682e-6f), fma(n, F(-0.693145752f), x));
   const F p = polynomial(r, 0.4999999403953552f, 0.16666515171527863f, 0.04166845604777336f, 0.008369418792426586f,
                          0.0013813142431899905f);
   const F e = fma(p, r * r, r) + F(1.0f);
-  // 2^n in two factors, since 2^128 is no float.
-  const auto whole = convert<int32_t>(n), half = whole >> 1;
-  const auto scale = [](auto power) { return bitcast<float>((power + Simd<int32_t, N>(127)) << 23); };
-  return select(in < low, F(0.0f), e * scale(half) * scale(whole - half));
+  const F scaled = bitcast<float>(bitcast<int32_t>(e) + (bitcast<int32_t>(shifted) << 23));
+  return select(is_nan(x), x, scaled);  // the bits of a NaN are no exponent
+}
+}  // namespace detail
+
+template <int N>
+Simd<float, N> exp(Simd<float, N> x) {
+  using F = Simd<float, N>;
+  const F e = select(x > F(88.7228394f), F(std::numeric_limits<float>::infinity()), detail::exp_in_range(x));
+  return select(x < F(-87.3365402f), F(0.0f), e);
 }
 
 // log(2^n m) = n ln(2) + log(m), m in [sqrt(1/2), sqrt(2)).
@@ -69,7 +74,8 @@ Simd<float, N> tanh(Simd<float, N> x) {
   const F p = polynomial(x2, -0.3333328068256378f, 0.13331441581249237f, -0.05373971536755562f, 0.02063908986747265f,
                          -0.005704990588128567f);
   const F near = fma(p * x2, x, x);
-  const F far = F(1.0f) - F(2.0f) / (exp(a + a) + F(1.0f));
+  const F twice = select(a > F(10.0f), F(20.0f), a + a);  // beyond 10 it is 1 to the last bit; NaN passes
+  const F far = F(1.0f) - F(2.0f) / (detail::exp_in_range(twice) + F(1.0f));
   return select(a < F(0.625f), near, copysign(far, x));
 }
 
@@ -90,7 +96,7 @@ Simd<float, N> erf(Simd<float, N> x) {
   const F t = select(a > F(4.0f), F(4.0f), a);  // NaN passes
   const F q = polynomial(t, 0.00017468445003032684f, -1.1295149326324463f, -0.6333469152450562f, -0.10828009247779846f,
                          0.02511942759156227f, -0.00417106319218874f, 0.0004344626213423908f, -2.1095051124575548e-05f);
-  return select(a < F(0.92f), near, copysign(F(1.0f) - exp(q), x));
+  return select(a < F(0.92f), near, copysign(F(1.0f) - detail::exp_in_range(q), x));
 }
 
 // Lane by lane: accurate for every base and exponent, as the C library is.

@@ -74,7 +74,8 @@ COMPARE = [
     ("ge_forward", np.greater_equal),
     ("le_forward", np.less_equal),
 ]
-EXTREME = np.array([0.0, -0.0, 1.0, -1.0, 1e3, -1e3, 88.5, 89.0, -87.0, 1e30, -1e30, np.inf, -np.inf, np.nan], F32)
+NANS = np.array([0x7FC00000, 0xFFC00000, 0x7FC00001, 0x7FC12345], np.uint32).view(F32)
+EXTREME = np.array([0.0, -0.0, 1.0, -1.0, 1e3, -1e3, 88.5, 89.0, -87.0, 1e30, -1e30, np.inf, -np.inf, *NANS], F32)
 
 
 @pytest.mark.parametrize("size", SIZES)
