@@ -119,7 +119,7 @@ def _write(op, x, index, v):
     except IndexError as error:
         raise _explained(op, x, error) from None
     except ValueError:
-        raise _misfit(op, v.shape, x[index].shape) from None
+        raise _misfit(op, v.shape, _read(op, x, index).shape) from None
 
 
 def _explained(op, x, error):
