@@ -1,7 +1,7 @@
 """function: ops of your own, `minigrad.autograd.Function`, in the form PyTorch gave them.
 
 A `Function` holds two static methods on Tensors, `forward` and `backward`; `Context` carries what the first leaves for
-the second; `Call` is one application, an `Op` like any other. A `backward` written with ops can be differentiated again.
+the second; `Call` is one application, an `Op` like any other. Write `backward` in ops, and it can be differentiated.
 
 >>> import minigrad as mg
 >>> class Cube(mg.autograd.Function):
@@ -88,6 +88,7 @@ class Call(Op):
 
     def finish(self, ctx, args, results, outs):
         """Become a node that knows where the saved tensors stand in the graph."""
+        self.inputs = [a.node if isinstance(a, Tensor) else None for a in args]
         self.record(args, (), ())
         self.ctx, self.outputs = ctx, len(outs)
         self.given, self.made = map(_kinds, (args, outs))
@@ -142,7 +143,7 @@ class Call(Op):
         if g.shape != shape:
             if not _broadcasts(shape, g.shape):
                 raise RuntimeError(
-                    f"[{self.name()}] gradient {i} has shape {g.shape}, expected that of argument, {shape}"
+                    f"[{self.name()}] gradient {i} has shape {g.shape}, expected the argument's, {shape}"
                 )
             g = sum_to_size(g, shape)
         return g if g.dtype is dtype else g.to(dtype)
@@ -164,7 +165,7 @@ def _among(t, tensors):
 
 
 def _apart(y, args):
-    """A result as a new Tensor; a copy if it shares an argument's memory, so that neither can change the other unseen."""
+    """A result as a new Tensor; a copy if it shares an argument's memory: neither may change the other unseen."""
     shared = any(isinstance(a, Tensor) and owner(a.array) is owner(y.array) for a in args)
     return wrap(copy(y.array) if shared else y.array)
 
