@@ -28,11 +28,39 @@ void embedding_backward(Out<float> dw, In<float> dy, In<int64_t> index);
 void matmul_forward(Out<float> y, In<float> a, In<float> b, bool transpose_a, bool transpose_b);
 void linear_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias);
 
+// softmax.cpp: all (rows, cols)
+void softmax_forward(Out<float> y, In<float> x);
+void softmax_backward(Out<float> dx, In<float> dy, In<float> y);
+void log_softmax_forward(Out<float> y, In<float> x);
+void log_softmax_backward(Out<float> dx, In<float> dy, In<float> y);
+
+// cross_entropy.cpp: x (rows, classes), lse, target (rows,), loss and dy (rows,) or one element, count one element,
+// weight (classes,)
+void cross_entropy_forward(Out<float> loss, Out<double> lse, Maybe<Out<double>> count, In<float> x, In<int64_t> target,
+                           Maybe<In<float>> weight, int64_t ignore_index, double smoothing);
+void cross_entropy_backward(Out<float> dx, In<float> dy, Maybe<In<double>> count, In<float> x, In<double> lse,
+                            In<int64_t> target, Maybe<In<float>> weight, int64_t ignore_index, double smoothing);
+
+// mse_loss.cpp, binary_cross_entropy.cpp: x, t and dx of one shape; loss and dy of that shape or one element
+void mse_loss_forward(Out<float> loss, In<float> x, In<float> t, double scale);
+void mse_loss_backward(Out<float> dx, In<float> dy, In<float> x, In<float> t, double scale);
+void binary_cross_entropy_forward(Out<float> loss, In<float> x, In<float> t, double scale);
+void binary_cross_entropy_backward(Out<float> dx, In<float> dy, In<float> x, In<float> t, double scale);
+void binary_cross_entropy_with_logits_forward(Out<float> loss, In<float> x, In<float> t, double scale);
+void binary_cross_entropy_with_logits_backward(Out<float> dx, In<float> dy, In<float> x, In<float> t, double scale);
+
+// attention.cpp: q, dq (batch, L, E), k, dk (batch, S, E), v, dv (batch, S, Ev), y, dy (batch, L, Ev), lse (batch, L),
+// mask (..., L, S) of as many matrices
+void attention_forward(Out<float> y, Out<double> lse, In<float> q, In<float> k, In<float> v, Maybe<InView<float>> mask,
+                       double scale, bool causal);
+void attention_backward(Out<float> dq, Out<float> dk, Out<float> dv, In<float> dy, In<float> y, In<double> lse,
+                        In<float> q, In<float> k, In<float> v, Maybe<InView<float>> mask, double scale, bool causal);
+
 // random.cpp: Philox4x32-10, key = seed, counter = offset + i / 4, lane = i % 4
 void uniform_fill(Out<float> y, int64_t seed, int64_t offset);
 void normal_fill(Out<float> y, int64_t seed, int64_t offset);
-void dropout_forward(Out<float> y, In<float> x, float p, int64_t seed, int64_t offset);
-void dropout_backward(Out<float> dx, In<float> dy, float p, int64_t seed, int64_t offset);
+void dropout_forward(Out<float> y, In<float> x, double p, int64_t seed, int64_t offset);
+void dropout_backward(Out<float> dx, In<float> dy, double p, int64_t seed, int64_t offset);
 
 // optim_step.cpp: arrays of one shape
 void sgd_step(Out<float> p, Maybe<Out<float>> buf, In<float> g, double lr, double momentum, double dampening,

@@ -91,14 +91,14 @@ void normal_block(float* u) {
   for (Size i = 0; i < kPairs; ++i) u[2 * i] = first[i], u[2 * i + 1] = second[i];
 }
 
-void dropout(float* y, const float* x, Size size, float p, int64_t seed, int64_t offset) {
-  require(p >= 0.0f && p <= 1.0f, "p must lie in [0, 1]");
-  const float kept = 1.0f - p;
+void dropout(float* y, const float* x, Size size, double p, int64_t seed, int64_t offset) {
+  require(p >= 0 && p <= 1, "p must lie in [0, 1]");
+  const VFloat kept(static_cast<float>(1 - p)), threshold(static_cast<float>(p));
   for_blocks(size, seed, offset, [=](Size at, Size count, const float* u) {
     for (Size i = 0; i < count; i += kLanes) {
       const Size n = std::min<Size>(kLanes, count - i);
-      const VFloat scaled = VFloat::load(x + at + i, n) / VFloat(kept);
-      select(VFloat::load(u + i) >= VFloat(p), scaled, VFloat(0.0f)).store(y + at + i, n);
+      const VFloat scaled = VFloat::load(x + at + i, n) / kept;
+      select(VFloat::load(u + i) >= threshold, scaled, VFloat(0.0f)).store(y + at + i, n);
     }
   });
 }
@@ -116,12 +116,12 @@ void normal_fill(Out<float> y, int64_t seed, int64_t offset) {
   });
 }
 
-void dropout_forward(Out<float> y, In<float> x, float p, int64_t seed, int64_t offset) {
+void dropout_forward(Out<float> y, In<float> x, double p, int64_t seed, int64_t offset) {
   require_same_shape(y, x, "y and x");
   dropout(y.data, x.data, x.size, p, seed, offset);
 }
 
-void dropout_backward(Out<float> dx, In<float> dy, float p, int64_t seed, int64_t offset) {
+void dropout_backward(Out<float> dx, In<float> dy, double p, int64_t seed, int64_t offset) {
   require_same_shape(dx, dy, "dx and dy");
   dropout(dx.data, dy.data, dy.size, p, seed, offset);
 }

@@ -1,6 +1,27 @@
 """functional: the ops that PyTorch keeps in `torch.nn.functional`. An explicit list; the code is in `minigrad.ops`."""
 
-from minigrad.ops import gelu, linear, log_softmax, relu, sigmoid, softmax, tanh
+from minigrad.ops import dropout, gelu, linear, log_softmax, relu, sigmoid, softmax, tanh
+from minigrad.ops.attention import scaled_dot_product_attention
+from minigrad.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
+from minigrad.ops.cross_entropy import cross_entropy
 from minigrad.ops.embedding import embedding
+from minigrad.ops.mse_loss import mse_loss
+from minigrad.ops.nll_loss import nll_loss
 
-__all__ = ["embedding", "gelu", "linear", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "dropout",
+    "embedding",
+    "gelu",
+    "linear",
+    "log_softmax",
+    "mse_loss",
+    "nll_loss",
+    "relu",
+    "scaled_dot_product_attention",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]

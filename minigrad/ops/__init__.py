@@ -27,6 +27,7 @@ from minigrad.ops.creation import (
 )
 from minigrad.ops.creation import empty_tensor as empty
 from minigrad.ops.cumulative import cumprod, cumsum
+from minigrad.ops.dropout import dropout
 from minigrad.ops.extrema import amax, amin, argmax, argmin, max, min
 from minigrad.ops.gather import gather, index_select, masked_select, nonzero, scatter, scatter_add, take_along_dim
 from minigrad.ops.indexing import index_put

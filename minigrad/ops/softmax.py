@@ -1,7 +1,8 @@
 """softmax: y_i = e^x_i / sum_j e^x_j        dx = y (dy - sum_j dy_j y_j)
 log_softmax: y_i = x_i - ln sum_j e^x_j        dx = dy - e^y sum_j dy_j
 
-Kernels: csrc/cpu/softmax.cpp, on (rows, cols). Saved for backward: y. Both subtract the row's maximum first, so nothing overflows.
+Kernels: csrc/cpu/softmax.cpp, on (rows, cols). Saved for backward: y. Both subtract the row's maximum first, so nothing
+overflows.
 """
 
 from minigrad.autograd import Op
