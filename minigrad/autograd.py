@@ -27,7 +27,7 @@ class Op:
     written in ops) or `composed` (the op itself written in ops). An op whose gradient is cheap in ops defines `gradient` only.
     """
 
-    inputs = ()  # for each argument the node that made it, or None; None as a whole once freed
+    inputs = ()  # for each argument the node that made it, None where no gradient is wanted; None once freed
     slots = None  # for each argument which output of that node it is (None: all are the first)
     saved = ()  # raw arrays that backward needs
     args = ()  # the raw arguments, kept if there is a `composed` to differentiate
@@ -40,24 +40,27 @@ class Op:
     @classmethod
     def apply(cls, *args):
         """Run the op on Tensors and plain values, and record it if a gradient is wanted."""
-        op = cls()
-        arrays, tracked = [], False
+        op, arrays, nodes, tracked = cls(), [], [], False
         for a in args:
             if isinstance(a, Tensor):
                 if a.base is not None:
                     a.refresh()
+                nodes.append(a.node)
                 tracked = tracked or a.node is not None
                 a = a.array
+            else:
+                nodes.append(None)
             arrays.append(a)
+        recorded = tracked and mode.enabled
+        op.inputs = nodes if recorded else [None] * len(nodes)  # before forward, so that it can ask what to save
         y = op.forward(*arrays)
         out = wrap(y) if type(y) is not tuple else tuple(map(wrap, y))
-        if tracked and mode.enabled:
+        if recorded:
             op.record(args, arrays, out)
         return out
 
     def record(self, args, arrays, out):
-        """Become a node: remember where the arguments came from, and stamp the outputs."""
-        self.inputs = tuple([a.node if isinstance(a, Tensor) else None for a in args])
+        """Become a node: note what is needed later, and stamp the outputs."""
         for a in args:
             if isinstance(a, Tensor) and a.slot:
                 self.slots = tuple([a.slot if isinstance(a, Tensor) else 0 for a in args])
@@ -73,7 +76,7 @@ class Op:
                 y.node, y.slot = self, i
 
     def needs(self, i):
-        """Whether argument `i` wants a gradient."""
+        """Whether argument `i` wants a gradient; known in `forward` already, so that nothing is saved in vain."""
         return self.inputs[i] is not None
 
     def input(self, i, array):

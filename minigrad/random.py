@@ -13,9 +13,10 @@ import os
 import numpy as np
 
 from minigrad.backend.array import empty
-from minigrad.dtypes import float32
+from minigrad.dtypes import bfloat16, float16, float32
 from minigrad.kernel import kernel
 
+_BITS = {float16: 11, bfloat16: 8}  # digits of a number in [0.5, 1)
 _MASK = np.uint64(0xFFFFFFFF)
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
@@ -104,9 +105,12 @@ class Generator:
 
     def uniform(self, shape, dtype=float32):
         """An array of uniform numbers in [0, 1)."""
-        out = empty(tuple(shape), dtype)
+        out = empty(tuple(shape), float32 if dtype in _BITS else dtype)
         uniform_fill(out, *self.claim(out.size))
-        return out
+        if dtype not in _BITS:
+            return out
+        steps = 2.0 ** _BITS[dtype]  # cut to the digits that a half has: rounding would give 1 now and then
+        return (np.floor(out * steps) / steps).astype(dtype)
 
     def normal(self, shape, dtype=float32):
         """An array of normal numbers, mean 0, standard deviation 1."""

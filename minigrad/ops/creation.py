@@ -66,11 +66,12 @@ def as_tensor(data, dtype=None, device="cpu"):
     >>> mg.as_tensor([1, 2])
     tensor([1, 2])
     """
+    _check_device("as_tensor", device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
     if isinstance(data, np.ndarray) and (dtype is None or data.dtype == as_dtype(dtype)):
         return from_numpy(data)
-    return tensor(data, dtype=dtype, device=device)
+    return tensor(data, dtype=dtype)
 
 
 def from_numpy(array):

@@ -12,6 +12,7 @@ What a formula saves for backward is read from its argument names: `x` or `a`, `
 """
 
 import inspect
+import itertools
 from functools import wraps
 
 import numpy as np
@@ -131,6 +132,7 @@ class Binary(Op):
         shape = a.shape if not is_array(b) or a.shape == b.shape else broadcast_sizes(self.label, a.shape, b.shape)
         y = empty(shape, self.dtype or a.dtype)
         self.forward_kernel(y, a, b)
+        self.keeps = self.table[self.needs(0), self.needs(1)]
         self.saved = tuple([a if n == "a" else b if n == "b" else y for n in self.keeps])
         self.shapes = a.shape, b.shape if is_array(b) else ()
         return y
@@ -146,6 +148,13 @@ class Binary(Op):
         if not is_array(value):
             return value
         return self.output(value) if name == "y" else self.input("ab".index(name), value)
+
+
+def _savings(uses):
+    """What to save (a, b, y), by whether the gradients of a and of b are needed, from what their formulas use."""
+    pairs = itertools.product((False, True), repeat=2)
+    needed = {p: set().union(*(u for u, wanted in zip(uses, p, strict=False) if wanted)) for p in pairs}
+    return {p: tuple(n for n in ("a", "b", "y") if n in names) for p, names in needed.items()}
 
 
 def sum_to(x, shape):
@@ -203,10 +212,9 @@ def binary(value, *grads, floats=False, bools=True, dtype=None, inplace_form=Tru
     def define(function):
         name = function.__name__.lstrip("_")
         uses = tuple(tuple(n for n in _names(g) if n in ("a", "b", "y")) for g in grads)
-        keeps = tuple(n for n in ("a", "b", "y") if any(n in u for u in uses))
         members = {
             "forward_kernel": _kernel(f"{name}_forward", value, key=0 if dtype is None else 1),
-            **{"keeps": keeps, "uses": uses, "formulas": grads, "dtype": dtype, "label": name},
+            **{"table": _savings(uses), "uses": uses, "formulas": grads, "dtype": dtype, "label": name},
         }
         cls = type(name.title().replace("_", ""), (Binary,), members)
 

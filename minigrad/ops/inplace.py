@@ -38,21 +38,24 @@ class WriteView(Op):
 def overwrite(op, x, y):
     """Put `y`, computed out of place from `x`, into the memory and the place of `x`. Returns `x`."""
     check_writable(op, x, y.shape, y.dtype)
-    _keep_saved(x, y)
+    if y is x:
+        return x
+    made = y.node
+    y = y if y.dtype == x.dtype else y.to(x.dtype)
     if y.array is not x.array:
+        _keep_saved(made, owner(x.array))
         copy_forward(x.array, copy(y.array) if owner(y.array) is owner(x.array) else y.array)
     mutation.touch(x.array, op)
-    if y.node is not None:
-        y.node.time = next(clock)  # what it saved is safe: it was not the memory just written
+    if made is not None:
+        made.time = next(clock)  # what it saved is safe: it is not the memory just written
     if mode.enabled and (x.node is not None or y.node is not None):
         _rebase(x, y)
     return x
 
 
-def _keep_saved(x, y):
+def _keep_saved(node, memory):
     """Let a node that saved the memory about to be written keep a copy instead."""
-    node, memory = y.node, owner(x.array)
-    if node is None or y.array is x.array:
+    if node is None:
         return
     node.saved, node.args = (
         tuple(copy(a) if is_array(a) and owner(a) is memory else a for a in kept) for kept in (node.saved, node.args)

@@ -72,18 +72,20 @@ def _broadcast_batches(a, b):
 
 class Matmul(Op):
     def forward(self, a, b):
-        self.saved, self.shapes = (a, b), (a.shape, b.shape)
+        self.saved, self.shapes = (a if self.needs(1) else None, b if self.needs(0) else None), (a.shape, b.shape)
         return product(a, b)
 
     def gradient(self, dy):
-        a, b = self.input(0, self.saved[0]), self.input(1, self.saved[1])
-        da = sum_to(matmul(dy, b.transpose(-1, -2)), self.shapes[0]) if self.needs(0) else None
+        (a, b), (a_shape, b_shape), da = self.saved, self.shapes, None
+        if self.needs(0):
+            da = sum_to(matmul(dy, self.input(1, b).transpose(-1, -2)), a_shape)
         if not self.needs(1):
             return da, None
-        if b.ndim == 2 and a.ndim > 2:  # the batch is more rows here too: one product, no sum over the batch
-            rows = math.prod(a.shape[:-1])
-            a, dy = a.reshape(rows, a.shape[-1]), dy.reshape(rows, dy.shape[-1])
-        return da, sum_to(matmul(a.transpose(-1, -2), dy), self.shapes[1])
+        a = self.input(0, a)
+        if len(b_shape) == 2 and a.ndim > 2:  # the batch is more rows here too: one product, no sum over the batch
+            rows = math.prod(a_shape[:-1])
+            a, dy = a.reshape(rows, a_shape[-1]), dy.reshape(rows, dy.shape[-1])
+        return da, sum_to(matmul(a.transpose(-1, -2), dy), b_shape)
 
 
 @method
@@ -162,31 +164,32 @@ class Linear(Op):
     """y = x w^T + bias on the last dimension of x."""
 
     def forward(self, x, w, bias):
-        self.saved, self.lead = (x, w), x.shape[:-1]
+        self.saved, self.lead = (x if self.needs(1) else None, w if self.needs(0) else None), x.shape[:-1]
+        self.sizes = w.shape
         y = empty((math.prod(self.lead), w.shape[0]), x.dtype)
         bias = bias if bias is None else contiguous(bias)
         linear_forward(y, contiguous(x).reshape(y.shape[0], w.shape[1]), contiguous(w), bias)
         return y if x.ndim == 2 else y.reshape(*self.lead, w.shape[0])
 
     def backward(self, dy):
-        x, w = self.saved
-        rows = contiguous(dy).reshape(math.prod(self.lead), w.shape[0]) if dy.ndim != 2 else dy
+        (x, w), (n, k), m = self.saved, self.sizes, math.prod(self.lead)
+        rows = contiguous(dy).reshape(m, n) if dy.ndim != 2 else dy
         dx = dw = dbias = None
         if self.needs(0):
-            dx = product(rows, w).reshape(x.shape)
+            dx = product(rows, w).reshape(*self.lead, k)
         if self.needs(1):
-            dw = product(rows.T, contiguous(x).reshape(rows.shape[0], w.shape[1]))
+            dw = product(rows.T, contiguous(x).reshape(m, k))
         if self.needs(2):
-            dbias = empty((1, w.shape[0]), dy.dtype)
-            sum_forward(dbias, contiguous(rows).reshape(1, *rows.shape))
-            dbias = dbias.reshape(w.shape[0])
+            dbias = empty((1, n), dy.dtype)
+            sum_forward(dbias, contiguous(rows).reshape(1, m, n))
+            dbias = dbias.reshape(n)
         return dx, dw, dbias
 
     def gradient(self, dy):
-        x, w = self.input(0, self.saved[0]), self.input(1, self.saved[1])
-        rows = dy.reshape(math.prod(self.lead), w.shape[0])
-        dx = matmul(dy, w) if self.needs(0) else None
-        dw = matmul(rows.transpose(0, 1), x.reshape(rows.shape[0], x.shape[-1])) if self.needs(1) else None
+        (x, w), (n, k), m = self.saved, self.sizes, math.prod(self.lead)
+        rows = dy.reshape(m, n)
+        dx = matmul(dy, self.input(1, w)) if self.needs(0) else None
+        dw = matmul(rows.transpose(0, 1), self.input(0, x).reshape(m, k)) if self.needs(1) else None
         return dx, dw, rows.sum(0) if self.needs(2) else None
 
 

@@ -28,13 +28,28 @@ class View(Op):
         return y
 
 
+class Recipe:
+    """How to take a view of a base: the steps of an `earlier` view, if any, then `again`. Chains may be long: no recursion."""
+
+    __slots__ = ("again", "earlier")
+
+    def __init__(self, again, earlier):
+        self.again, self.earlier = again, earlier
+
+    def __call__(self, base):
+        steps, recipe = [], self
+        while recipe is not None:
+            steps.append(recipe.again)
+            recipe = recipe.earlier
+        for again in reversed(steps):
+            base = again(base)
+        return base
+
+
 def link(y, x, again):
     """Note that `y` is a view of `x` that `again` takes."""
-    if x.base is None:
-        y.base, y.recipe = x, again
-    else:
-        earlier = x.recipe
-        y.base, y.recipe = x.base, lambda root: again(earlier(root))
+    y.base = x if x.base is None else x.base
+    y.recipe = Recipe(again, x.recipe)
     y.epoch = y.base.epoch
 
 
