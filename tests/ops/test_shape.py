@@ -139,7 +139,11 @@ WRONG = [
     (lambda: X.expand(3, 3), RuntimeError, r"\[expand\] sizes \(3, 3\) do not fit shape \(2, 3\)"),
     (lambda: X.expand(3), RuntimeError, r"\[expand\] sizes \(3,\) do not fit"),
     (lambda: X.expand(-1, 2, 3), RuntimeError, r"\[expand\] sizes \(-1, 2, 3\) do not fit"),
-    (lambda: X.unflatten(1, (2, 2)), RuntimeError, r"\[unflatten\] shape \(2, 2\) is not possible for 3 elements of shape \(2, 3\)"),
+    (
+        lambda: X.unflatten(1, (2, 2)),
+        RuntimeError,
+        r"\[unflatten\] shape \(2, 2\) is not possible for 3 elements of shape \(2, 3\)",
+    ),
     (lambda: mg.zeros(1, 1, 1).t(), RuntimeError, r"\[t\] expected at most 2 dimensions, found shape \(1, 1, 1\)"),
     (lambda: mg.reshape([1], 1), TypeError, r"\[reshape\] input must be a Tensor, found list"),
 ]
