@@ -178,7 +178,7 @@ class Tensor:
         return bool((self.array == (value.array if isinstance(value, Tensor) else value)).any())
 
     def __format__(self, spec):
-        return format(self.item(), spec) if spec and self.array.size == 1 else format(str(self), spec)
+        return format(self.item(), spec) if self.array.ndim == 0 and spec else object.__format__(self, spec)
 
     def __repr__(self):
         from minigrad.printing import tensor_repr
