@@ -295,7 +295,7 @@ namespace detail {
 // 64-bit products of the lower halves of 64-bit lanes: one instruction on x86, which g++ does not find by itself.
 template <int N>
 Simd<uint64_t, N> multiply_lower(Simd<uint64_t, N> a, Simd<uint64_t, N> b) {
-  using Vec = typename Simd<uint64_t, N>::Vec;
+  using Vec [[maybe_unused]] = typename Simd<uint64_t, N>::Vec;
 #if defined(__AVX512F__)
   if constexpr (N == 8) return Simd<uint64_t, N>((Vec)_mm512_mul_epu32((__m512i)a.v, (__m512i)b.v));
 #endif

@@ -1,0 +1,201 @@
+// The inner loops of the matrix product: a register tile, a dot product of short rows, and the packing for both.
+//
+// The tile is R rows by N vectors of accumulators, every one of them in a register; its loop is R broadcasts, N loads
+// and R * N multiply-adds. X is the operand that is broadcast, Y the one that is read by vectors.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "cpu/gemm.h"
+#include "cpu/simd.h"
+
+namespace minigrad {
+namespace tile {
+
+constexpr Size W = VFloat::lanes;
+#if defined(__AVX512F__)
+constexpr int kRows = 14, kVectors = 2;  // 28 accumulators of 32 registers
+#elif defined(__aarch64__)
+constexpr int kRows = 8, kVectors = 3;
+#else
+constexpr int kRows = 6, kVectors = 2;  // 12 accumulators of 16 registers
+#endif
+constexpr Size kPanel = kVectors * W;
+
+using Vec = VFloat::Vec;  // bare vectors: g++ keeps an array of them in registers
+
+inline Vec load(const float* p) { return VFloat::load(p).v; }
+inline void store(float* p, Vec v) { VFloat(v).store(p); }
+
+// Where a tile goes: C, its strides, and what is added on the way.
+struct Target {
+  float* c;
+  Size row, col;          // one of the two is 1
+  Size rows, cols;        // of the tile
+  const float* row_bias;  // per row of the tile, or null
+  const float* col_bias;  // per column, or null
+  bool add;               // C += instead of C =
+};
+
+// Any tile, element by element: `width` floats to a row.
+inline void store_any(const float* tile, Size width, const Target& t) {
+  for (Size i = 0; i < t.rows; ++i)
+    for (Size j = 0; j < t.cols; ++j) {
+      float& c = t.c[i * t.row + j * t.col];
+      const float bias = (t.row_bias ? t.row_bias[i] : 0.0f) + (t.col_bias ? t.col_bias[j] : 0.0f);
+      const float value = tile[i * width + j] + bias;
+      c = t.add ? c + value : value;
+    }
+}
+
+// A whole tile of R rows that are columns of C, turned in registers.
+template <int R>
+void store_turned(const float* tile, Size width, const Target& t) {
+  for (Size j = 0; j < t.cols; j += W)
+    for (int top = 0; top < R; top += W) {
+      VFloat square[W];
+      const int rows = std::min<int>(W, R - top);
+      for (int i = 0; i < rows; ++i) {
+        square[i] = VFloat::load(tile + (top + i) * width + j);
+        if (t.row_bias) square[i] += VFloat(t.row_bias[top + i]);
+      }
+      for (int i = rows; i < W; ++i) square[i] = VFloat(0.0f);
+      transpose(square);
+      for (int l = 0; l < W; ++l) {
+        float* c = t.c + top + (j + l) * t.col;
+        (t.add ? VFloat::load(c, rows) + square[l] : square[l]).store(c, rows);
+      }
+    }
+}
+
+// `depth` steps of an R x (N W) tile. With `pack`, the rows of Y are copied to the panel on their way through.
+template <int R, int N, bool pack>
+void multiply(Size depth, Matrix x, const float* y, Size y_row, float* panel, const Target& t) {
+  Vec acc[R][N] = {};
+  const float* px = x.data;
+  for (Size p = 0; p < depth; ++p) {
+    Vec row[N];
+    for (int v = 0; v < N; ++v) row[v] = load(y + v * W);
+    if constexpr (pack) {
+      for (int v = 0; v < N; ++v) store(panel + v * W, row[v]);
+      panel += N * W;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+      const Vec broadcast = VFloat(px[i * x.row]).v;
+#pragma GCC unroll 8
+      for (int v = 0; v < N; ++v) acc[i][v] += broadcast * row[v];
+    }
+    px += x.col;
+    y += y_row;
+  }
+  const bool whole = t.cols == N * W;
+  if (whole && t.col == 1 && !t.row_bias) {
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+      for (int v = 0; v < N; ++v) {
+        float* c = t.c + i * t.row + v * W;
+        const Vec value = t.col_bias ? acc[i][v] + load(t.col_bias + v * W) : acc[i][v];
+        store(c, t.add ? load(c) + value : value);
+      }
+    return;
+  }
+  // By way of memory, so that no other function sees `acc`: g++ would keep it there from the start.
+  alignas(64) float spilled[R * N * W];
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+    for (int v = 0; v < N; ++v) store(spilled + (i * N + v) * W, acc[i][v]);
+  if (whole && t.row == 1 && !t.col_bias)
+    store_turned<R>(spilled, N * W, t);
+  else
+    store_any(spilled, N * W, t);
+}
+
+using Multiply = void (*)(Size, Matrix, const float*, Size, float*, const Target&);
+
+template <bool pack, int... R>
+Multiply choose(Size rows, std::integer_sequence<int, R...>) {
+  static constexpr Multiply table[] = {&multiply<R + 1, kVectors, pack>...};
+  return table[rows - 1];
+}
+// The tile of `rows` rows and kPanel columns.
+template <bool pack>
+Multiply choose(Size rows) {
+  return choose<pack>(rows, std::make_integer_sequence<int, kRows>{});
+}
+
+// For few rows, wider tiles that keep enough multiply-adds in flight; `vectors` is 0 where there is none.
+struct Wide {
+  Multiply multiply;
+  Size vectors;
+};
+inline Wide choose_wide(Size rows) {
+  if (rows == 1) return {&multiply<1, 8, false>, 8};
+  if (rows <= 3) return {rows == 2 ? &multiply<2, 4, false> : &multiply<3, 4, false>, 4};
+  return {nullptr, 0};
+}
+
+// Columns first.. of y, `depth` rows from `top`, into a panel; missing columns become zeros.
+inline void pack_panel(Matrix y, Size top, Size depth, Size first, Size columns, float* panel) {
+  const float* source = y.data + top * y.row + first * y.col;
+  if (y.col == 1) {
+    for (Size p = 0; p < depth; ++p, source += y.row, panel += kPanel) {
+      for (Size j = 0; j < columns; ++j) panel[j] = source[j];
+      for (Size j = columns; j < kPanel; ++j) panel[j] = 0.0f;
+    }
+    return;
+  }
+  for (Size p = 0; p < depth; p += kPanel) {  // transposed, by squares
+    const Size rows = std::min(kPanel, depth - p);
+    copy_turned(panel + p * kPanel, kPanel, source + p, y.col, rows, columns);
+    for (Size i = p; i < p + rows; ++i)
+      for (Size j = columns; j < kPanel; ++j) panel[i * kPanel + j] = 0.0f;
+  }
+}
+
+// The rows of a tile of X, stored by columns, side by side: R floats for each step.
+template <int R>
+void pack_rows(Matrix x, Size depth, float* out) {
+  for (Size p = 0; p < depth; ++p, x.data += x.col, out += R) std::memcpy(out, x.data, R * sizeof(float));
+}
+
+using PackRows = void (*)(Matrix, Size, float*);
+template <int... R>
+PackRows choose_pack(Size rows, std::integer_sequence<int, R...>) {
+  static constexpr PackRows table[] = {&pack_rows<R + 1>...};
+  return table[rows - 1];
+}
+inline PackRows choose_pack(Size rows) { return choose_pack(rows, std::make_integer_sequence<int, kRows>{}); }
+
+// Scalar products of `R` rows of a with 4 (or fewer) rows of b, all of length k: c[i * c_row + j * c_col].
+template <int R>
+void dots(Size k, const float* a, Size a_row, const float* b, Size b_row, Size b_rows, float* c, Size c_row,
+          Size c_col) {
+  Vec acc[R][4] = {};
+  const float* rows[4];
+  for (int j = 0; j < 4; ++j) rows[j] = b + std::min<Size>(j, b_rows - 1) * b_row;
+  for (Size p = 0; p < k; p += W) {
+    const Size n = std::min(W, k - p);
+    Vec from_b[4];
+    for (int j = 0; j < 4; ++j) from_b[j] = n == W ? load(rows[j] + p) : VFloat::load(rows[j] + p, n).v;
+#pragma GCC unroll 4
+    for (int i = 0; i < R; ++i) {
+      const Vec from_a = n == W ? load(a + i * a_row + p) : VFloat::load(a + i * a_row + p, n).v;
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j) acc[i][j] += from_a * from_b[j];
+    }
+  }
+  for (int i = 0; i < R; ++i)
+    for (Size j = 0; j < b_rows; ++j) c[i * c_row + j * c_col] = sum(VFloat(acc[i][j]));
+}
+
+using Dots = void (*)(Size, const float*, Size, const float*, Size, Size, float*, Size, Size);
+constexpr Dots kDots[] = {&dots<1>, &dots<2>, &dots<3>, &dots<4>};
+constexpr Size kDotRows = 4;
+
+}  // namespace tile
+}  // namespace minigrad
