@@ -21,7 +21,7 @@ from minigrad.random import Generator, default_generator, get_rng_state, initial
 from minigrad.tensor import Tensor
 
 # isort: split
-from minigrad import nn, optim, utils
+from minigrad import nn, optim, testing, utils
 from minigrad.serialization import load, save
 
 __version__ = "0.1.0"

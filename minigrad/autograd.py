@@ -215,12 +215,7 @@ def plan(roots, wanted):
     stack = list(edges)
     while stack:
         node = stack.pop()
-        if node.inputs is None:
-            raise RuntimeError(
-                f"[backward] second backward through [{node.name()}]: the first freed the arrays it needs. "
-                "Call the first with retain_graph=True, or run the forward pass again"
-            )
-        for source in node.inputs:
+        for source in _sources(node, wanted):
             if source is None or (allowed is not None and source not in allowed):
                 continue
             if source in edges:
@@ -236,14 +231,25 @@ def _leading_to(roots, wanted):
     leading, seen, stack = set(), set(), [(node, False) for node in roots]
     while stack:
         node, sources_done = stack.pop()
+        sources = _sources(node, wanted)
         if sources_done:
-            if node in wanted or not leading.isdisjoint(node.inputs or ()):
+            if node in wanted or not leading.isdisjoint(sources):
                 leading.add(node)
         elif node not in seen:
             seen.add(node)
             stack.append((node, True))
-            stack.extend((source, False) for source in node.inputs or () if source is not None)
+            stack.extend((source, False) for source in sources if source is not None)
     return leading
+
+
+def _sources(node, wanted):
+    """Where the gradients of a node go. A freed one passes none on: it may only be where they are wanted."""
+    if node.inputs is None and (wanted is None or node not in wanted):
+        raise RuntimeError(
+            f"[backward] second backward through [{node.name()}]: the first freed the arrays it needs. "
+            "Call the first with retain_graph=True, or run the forward pass again"
+        )
+    return node.inputs or ()
 
 
 def walk(roots, seeds, retain_graph, create_graph, wanted=None):
@@ -269,7 +275,7 @@ def walk(roots, seeds, retain_graph, create_graph, wanted=None):
             if type(node) is Leaf:
                 if wanted is None and dys[0] is not None:
                     node.accumulate(dys[0], owned)
-            elif any(source in edges for source in node.inputs):  # else what lies below stays for a later walk
+            elif any(source in edges for source in node.inputs or ()):  # else what lies below stays for a later walk
                 ready += pass_on(node, dys, edges, pending)
                 if not retain_graph:
                     node.free()
