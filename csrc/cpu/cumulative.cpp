@@ -8,20 +8,36 @@
 namespace minigrad {
 namespace {
 
-constexpr Size kTile = 64;
+// Neighbouring columns, or rows where there are no columns, go together: one waits for its last step while the others take theirs.
+constexpr Size kColumns = 64, kRows = 8;
 
-// y[i] = carry = step(carry, place of element i), along every column; neighbouring columns go together.
+// y[i] = carry = step(carry, place of element i), `lanes` times side by side.
+template <class F>
+void scan_lanes(float* y, Size at, Size n, Size stride, Size lanes, Size lane_stride, double first, const F& step) {
+  double carry[kColumns];
+  std::fill(carry, carry + lanes, first);
+  for (Size i = 0; i < n; ++i, at += stride)
+    for (Size c = 0; c < lanes; ++c) {
+      const Size place = at + c * lane_stride;
+      y[place] = static_cast<float>(carry[c] = step(carry[c], place));
+    }
+}
+
 template <class F>
 void scan(float* y, const Size* shape, double first, const F& step) {
-  const Size n = shape[1], inner = shape[2], tiles = (inner + kTile - 1) / kTile;
-  parallel_for(n ? shape[0] * tiles : 0, row_grain(n * std::min(inner, kTile)), [&](Size begin, Size end) {
+  const Size outer = shape[0], n = shape[1], inner = shape[2];
+  if (inner == 1) {
+    parallel_for((outer + kRows - 1) / kRows, row_grain(n * kRows), [&](Size begin, Size end) {
+      for (Size row = begin * kRows; row < std::min(outer, end * kRows); row += kRows)
+        scan_lanes(y, row * n, n, 1, std::min(kRows, outer - row), n, first, step);
+    });
+    return;
+  }
+  const Size tiles = (inner + kColumns - 1) / kColumns;
+  parallel_for(outer * tiles, row_grain(n * std::min(inner, kColumns)), [&](Size begin, Size end) {
     for (Size task = begin; task < end; ++task) {
-      const Size column = task % tiles * kTile, columns = std::min(kTile, inner - column);
-      Size at = task / tiles * n * inner + column;
-      double carry[kTile];
-      std::fill(carry, carry + columns, first);
-      for (Size i = 0; i < n; ++i, at += inner)
-        for (Size c = 0; c < columns; ++c) y[at + c] = static_cast<float>(carry[c] = step(carry[c], at + c));
+      const Size column = task % tiles * kColumns;
+      scan_lanes(y, task / tiles * n * inner + column, n, inner, std::min(kColumns, inner - column), 1, first, step);
     }
   });
 }

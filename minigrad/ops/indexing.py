@@ -33,10 +33,10 @@ def parse(op, index):
 
     Errors: IndexError for anything but ints, slices, None, Ellipsis, bools and integer or bool arrays.
     """
-    items = [_item(op, i) for i in (index if type(index) is tuple else (index,))]
-    if not any(i is Ellipsis for i in items):
-        items.append(Ellipsis)
-    return tuple(items)
+    if type(index) is not tuple:
+        return (Ellipsis,) if index is Ellipsis else (_item(op, index), Ellipsis)
+    items = tuple([_item(op, i) for i in index])
+    return items if any(i is Ellipsis for i in items) else (*items, Ellipsis)
 
 
 def _item(op, i):
@@ -64,8 +64,11 @@ def _array(op, i):
     return array if array.ndim else array.item()
 
 
+_BASIC = frozenset((int, slice, type(None), type(Ellipsis)))
+
+
 def is_basic(index):
-    return not any(is_array(i) or type(i) is bool for i in index)
+    return _BASIC.issuperset(map(type, index))
 
 
 def is_mask(i):
@@ -87,11 +90,16 @@ def _reach(ndim, index):
 
 def _places(shape, index):
     """For each element of x[index] the number of that element of x, as a flat array."""
-    places = np.broadcast_to(np.int64(0), shape)[index]
+    places = _coordinate(shape, None)[index]
     for d, n in enumerate(shape):
-        along = np.arange(n).reshape(-1, *(1,) * (len(shape) - d - 1))
-        places = places * n + np.broadcast_to(along, shape)[index]
+        places = places * n + _coordinate(shape, d)[index]
     return np.ascontiguousarray(places).reshape(-1)
+
+
+def _coordinate(shape, dim):
+    """For each element of an array its place along `dim` (None: zeros), without memory for all of them."""
+    steps = tuple(8 if d == dim else 0 for d in range(len(shape)))
+    return np.ndarray(shape, np.int64, np.arange(1 if dim is None else shape[dim]), 0, steps)
 
 
 def _stays(shape, index):

@@ -61,8 +61,10 @@ def _joined(op, tensors):
         raise ValueError(f"[{op}] found no tensors, expected at least one")
     for x in tensors:
         check_tensor(op, x, "each of the tensors")
+    if len({x.dtype for x in tensors}) == 1:
+        return tensors
     dtype = result_dtype([x.array for x in tensors])
-    return [x if x.dtype is dtype else x.to(dtype) for x in tensors]
+    return [x.to(dtype) for x in tensors]
 
 
 def cat(tensors, dim=0):
