@@ -158,8 +158,11 @@ void Pool::help() {
   auto last = Clock::now();
   while (!stop_.load(std::memory_order_relaxed)) {
     if (work()) last = Clock::now();
-    for (int i = 0; i < 32 && !(ticket_.load(std::memory_order_relaxed) & 0xffffffff); ++i) pause();
-    if (Clock::now() - last < spin) continue;
+    for (int i = 0; i < 128 && !(ticket_.load(std::memory_order_relaxed) & 0xffffffff); ++i) pause();
+    if (Clock::now() - last < spin) {
+      std::this_thread::yield();  // where we share a core, it belongs to those who have work
+      continue;
+    }
     sleep();
     last = Clock::now();
   }
