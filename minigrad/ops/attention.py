@@ -98,7 +98,8 @@ _OP = "scaled_dot_product_attention"
 
 
 def _check(q, k, v, mask, causal):
-    check_floating(_OP, query=q, key=k, value=v)
+    for name, x in (("query", q), ("key", k), ("value", v)):
+        check_floating(_OP, x, name)
     if not q.dtype is k.dtype is v.dtype:
         raise RuntimeError(
             f"[{_OP}] query, key and value must have one dtype, found {q.dtype}, {k.dtype} and {v.dtype}"

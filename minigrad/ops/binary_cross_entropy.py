@@ -29,7 +29,8 @@ BinaryCrossEntropyWithLogits = pointwise(
 
 def _check(op, input, target, reduction):
     check_reduction(op, reduction)
-    check_floating(op, input=input, target=target)
+    check_floating(op, input)
+    check_floating(op, target, "target")
     if input.shape != target.shape:
         raise ValueError(f"[{op}] target has shape {target.shape}, expected that of the input, {input.shape}")
 

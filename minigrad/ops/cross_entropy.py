@@ -13,6 +13,7 @@ from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty, empty_like
 from minigrad.dtypes import float64, is_floating
 from minigrad.kernel import kernel
+from minigrad.ops.elementwise import check_tensor
 from minigrad.ops.loss import (
     as_rows,
     check_classes,
@@ -25,7 +26,7 @@ from minigrad.ops.loss import (
 from minigrad.ops.nll_loss import own_weights, reduce_rows
 from minigrad.ops.softmax import log_softmax
 from minigrad.ops.where import where
-from minigrad.tensor import Tensor, wrap
+from minigrad.tensor import wrap
 
 
 def held(target, classes, weight, ignore_index, smoothing):
@@ -93,7 +94,6 @@ def _of_probabilities(input, target, weight, smoothing, reduction):
 
 
 def _check_probabilities(input, weight, ignore_index):
-    check_floating("cross_entropy", input=input)
     classes = input.shape[class_dim(input.shape)] if input.ndim else 1
     if not input.ndim or (weight is not None and weight.shape != (classes,)):
         raise RuntimeError(
@@ -132,7 +132,9 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     check_reduction("cross_entropy", reduction)
     if not 0 <= label_smoothing <= 1:
         raise RuntimeError(f"[cross_entropy] label_smoothing must lie in [0, 1], found {label_smoothing}")
-    if isinstance(target, Tensor) and isinstance(input, Tensor) and target.shape == input.shape:
+    check_tensor("cross_entropy", target, "target")
+    check_floating("cross_entropy", input)
+    if target.array.shape == input.array.shape:
         if not is_floating(target.dtype):
             raise RuntimeError(
                 f"[cross_entropy] a target in the shape of the input holds probabilities, found {target.dtype}"

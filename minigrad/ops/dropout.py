@@ -68,7 +68,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
         raise ValueError(f"[dropout] p must lie in [0, 1], found {p}")
     if not training or p == 0:
         return input
-    check_floating("dropout", input=input)
+    check_floating("dropout", input)
     y = Dropout.apply(input, float(p), *default_generator.claim(input.numel()))
     return overwrite("dropout_", input, y) if inplace else y
 

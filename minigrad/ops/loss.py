@@ -27,11 +27,10 @@ def reduced(losses, reduction):
     return losses.mean() if reduction == "mean" else losses.sum()
 
 
-def check_floating(op, **tensors):
-    for name, x in tensors.items():
-        check_tensor(op, x, name)
-        if not is_floating(x.dtype):
-            raise RuntimeError(f"[{op}] {name} must be floating, found {x.dtype}")
+def check_floating(op, value, argument="input"):
+    check_tensor(op, value, argument)
+    if not is_floating(value.array.dtype):
+        raise RuntimeError(f"[{op}] {argument} must be floating, found {value.dtype}")
 
 
 # Losses of every element ---------------------------------------------------------------------------------------------
@@ -111,13 +110,13 @@ def check_classes(op, input, target, weight):
 
     Returns the target in int64. That its values name classes is checked by the kernels, before they compute anything.
     """
+    check_floating(op, input)
     check_tensor(op, target, "target")
-    check_floating(op, input=input)
-    shape = input.shape
-    if target.dtype is not int64:
+    if target.array.dtype is not int64:
         target = _to_int64(op, target)
-    if not shape or target.shape != (shape[:1] + shape[2:] if len(shape) > 1 else ()):
-        _refuse_shapes(op, shape, target.shape)
+    shape, found = input.array.shape, target.array.shape
+    if not shape or found != (shape[:1] + shape[2:] if len(shape) > 1 else ()):
+        _refuse_shapes(op, shape, found)
     if weight is not None:
         _check_weight(op, input, weight)
     return target

@@ -32,7 +32,8 @@ def mse_loss(input, target, *, reduction="mean", weight=None):
     tensor(2.)
     """
     check_reduction("mse_loss", reduction)
-    check_floating("mse_loss", input=input, target=target)
+    check_floating("mse_loss", input)
+    check_floating("mse_loss", target, "target")
     if input.shape != target.shape:
         input, target = _spread(input, target)
     input, target = common("mse_loss", input, target)

@@ -43,6 +43,9 @@ from tests.ops.inputs import (
     with_extremes,
 )
 
+_native = pytest.param("native", marks=pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is missing"))
+TIERS = pytest.mark.parametrize("tier", [_native, "reference"])  # for a test of both, `with mg.tier(tier):`
+
 
 @dataclass(frozen=True)
 class Case:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.nn import functional as F
-from tests.ops.harness import Case, check
+from tests.ops.harness import TIERS, Case, check
 
 attention = F.scaled_dot_product_attention
 
@@ -148,8 +148,6 @@ def test_dropout_falls_on_the_probabilities():
 
 
 # Where the definition has its ends -----------------------------------------------------------------------------------
-
-TIERS = pytest.mark.parametrize("tier", ["native", "reference"])
 
 
 @TIERS

@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.nn import functional as F
-from tests.ops.harness import Case, check
+from tests.ops.harness import TIERS, Case, check
 from tests.ops.inputs import LARGE
 from tests.ops.test_mse_loss import PAIRS, REDUCE
 
@@ -110,7 +110,6 @@ def test_weights(case):
 
 # Where the definition has its ends -----------------------------------------------------------------------------------
 
-TIERS = pytest.mark.parametrize("tier", ["native", "reference"])
 DTYPES = pytest.mark.parametrize("dtype", [mg.float32, mg.float64])
 
 

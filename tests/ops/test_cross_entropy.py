@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.nn import functional as F
-from tests.ops.harness import Case, check
+from tests.ops.harness import TIERS, Case, check
 
 CLASSES = 5
 WEIGHT = np.array([0.5, 2.0, 1.0, 0.25, 4.0])  # exact in every dtype
@@ -131,8 +131,6 @@ def test_probabilities_of_one_are_indices():
 
 
 # Where the definition has its ends -----------------------------------------------------------------------------------
-
-TIERS = pytest.mark.parametrize("tier", ["native", "reference"])
 
 
 def loss_and_slope(x, target, **options):

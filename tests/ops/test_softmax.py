@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from tests.ops.harness import Case, check
+from tests.ops.harness import TIERS, Case, check
 from tests.ops.inputs import ONE
 
 # rows of 1, of fewer and of more elements than fit into lanes, of several blocks; short rows and long; sizes 0
@@ -51,7 +51,7 @@ def test_row(case):
     check(case)
 
 
-@pytest.mark.parametrize("tier", ["native", "reference"])
+@TIERS
 @pytest.mark.parametrize("cols", [4, 100])
 def test_rows_without_a_number(cols, tier):
     x = np.zeros((4, cols), np.float32)
