@@ -172,7 +172,7 @@ class Tensor:
         return self.array.shape[0]
 
     def __iter__(self):
-        return (self[i] for i in range(len(self)))
+        return iter(self.unbind() if len(self) else ())
 
     def __contains__(self, value):
         return bool((self.array == (value.array if isinstance(value, Tensor) else value)).any())

@@ -30,9 +30,9 @@ from minigrad.ops.cumulative import cumprod, cumsum
 from minigrad.ops.dropout import dropout
 from minigrad.ops.extrema import amax, amin, argmax, argmin, max, min
 from minigrad.ops.gather import gather, index_select, masked_select, nonzero, scatter, scatter_add, take_along_dim
-from minigrad.ops.indexing import index_put
+from minigrad.ops.index_put import index_put
 from minigrad.ops.inplace import overwrite
-from minigrad.ops.join import cat, concat, concatenate, flip, stack
+from minigrad.ops.join import cat, concat, concatenate, flip, roll, stack
 from minigrad.ops.logic import (
     all,
     allclose,

@@ -4,7 +4,7 @@
     scatter        y = x with src[i, j] at [index[i, j], j]        dx = dy with 0 there, dsrc = dy there
     scatter_add    y = x plus src[i, j] at [index[i, j], j]        dx = dy, dsrc = dy there
 
-All are indices of `indexing.py`: `along` says which, the gradients come with them.
+All are indices as in `indexing.py` and `index_put.py`: `along` says which, the gradients come with them.
 """
 
 import numpy as np
@@ -12,7 +12,8 @@ import numpy as np
 from minigrad.dtypes import INTEGERS, int64
 from minigrad.ops.elementwise import broadcast_sizes, check_tensor
 from minigrad.ops.embedding import check_bounds
-from minigrad.ops.indexing import Take, index_put
+from minigrad.ops.index_put import index_put
+from minigrad.ops.indexing import Take
 from minigrad.ops.inplace import inplace
 from minigrad.ops.where import check_mask
 from minigrad.tensor import Tensor, check_dim, method, wrap
@@ -95,7 +96,7 @@ def take_along_dim(input, indices, dim=None):
 def index_select(input, dim, index):
     """y = x at the places `index` (a vector) along `dim`, a copy.
 
-    Errors: IndexError for a dim or an index out of range or an index that is no vector, RuntimeError if it is not integer.
+    Errors: IndexError for a dim or an index out of range or no vector, RuntimeError for an index that is not integer.
 
     >>> import minigrad as mg
     >>> mg.index_select(mg.tensor([[1, 2], [3, 4]]), 1, mg.tensor([1, 1, 0]))

@@ -1,10 +1,9 @@
-"""indexing: y = x[index] and x[index] = v, exactly as numpy reads an index.
+"""indexing: y = x[index], exactly as numpy reads an index (writing: `index_put.py`).
 
 Basic indices (ints, slices, None, Ellipsis) give a view; with an array, list or bool among them elements are copied:
 
     basic      y = x[index]        dx = zeros with dy at index
     advanced   y = x[index]        dx = zeros plus dy at index, so that an element read twice gets both
-    writing    x[index] = v        dx = dy with 0 at index, dv = dy[index]
 
 Read in this order: `parse` (what Python hands us, as numpy takes it), the ops, then what users call. Kernel: embedding.
 """
@@ -14,18 +13,13 @@ import operator
 
 import numpy as np
 
-from minigrad import mutation
 from minigrad.autograd import Op
 from minigrad.backend.array import contiguous, empty, full, is_array
-from minigrad.grad_mode import mode
-from minigrad.ops.creation import as_tensor
-from minigrad.ops.elementwise import sum_to
 from minigrad.ops.embedding import embedding_backward
-from minigrad.ops.inplace import check_writable, overwrite
 from minigrad.ops.shape import View
-from minigrad.tensor import Tensor, method, wrap
+from minigrad.tensor import Tensor
 
-# The index ------------------------------------------------------------------------------------------------------------
+# The index -----------------------------------------------------------------------------------------------------------
 
 
 def parse(op, index):
@@ -75,11 +69,11 @@ def is_mask(i):
     return is_array(i) and i.dtype.kind == "b"
 
 
-def _arrays(index):
+def arrays_in(index):
     return tuple(i for i in index if is_array(i))
 
 
-def _reach(ndim, index):
+def reach_of(ndim, index):
     """How many leading dimensions the index reaches into; those behind are taken whole."""
     if index[-1] is not Ellipsis:
         return ndim
@@ -102,44 +96,22 @@ def _coordinate(shape, dim):
     return np.ndarray(shape, np.int64, np.arange(1 if dim is None else shape[dim]), 0, steps)
 
 
-def _stays(shape, index):
-    """Whether what is written to each place of x[index] stays: of several writes to one element the last does."""
-    reach = _reach(len(shape), index)
-    last = np.zeros(shape[:reach], np.int64)
-    order = np.arange(last[index].size).reshape(last[index].shape)
-    last[index] = order
-    return (last[index] == order).reshape(*order.shape, *(1,) * (len(shape) - reach))
+# Errors that say what was found --------------------------------------------------------------------------------------
 
 
-# Arrays, with errors that say what was found --------------------------------------------------------------------------
-
-
-def _read(op, x, index):
+def read(op, x, index):
     try:
         return x[index]
     except IndexError as error:
-        raise _explained(op, x, error) from None
+        raise explained(op, x, error) from None
 
 
-def _write(op, x, index, v):
-    try:
-        x[index] = v
-    except IndexError as error:
-        raise _explained(op, x, error) from None
-    except ValueError:
-        raise _misfit(op, v.shape, _read(op, x, index).shape) from None
-
-
-def _explained(op, x, error):
+def explained(op, x, error):
     found = str(error).strip().replace("axis", "dim")
     return IndexError(f"[{op}] {found}; the indexed tensor has shape {x.shape}")
 
 
-def _misfit(op, found, expected):
-    return RuntimeError(f"[{op}] a value of shape {found} does not fit into x[index] of shape {expected}")
-
-
-# The ops --------------------------------------------------------------------------------------------------------------
+# The ops -------------------------------------------------------------------------------------------------------------
 
 
 class Slice(View):
@@ -147,7 +119,7 @@ class Slice(View):
 
     def forward(self, x, index):
         self.shape, self.index = x.shape, index
-        return _read("getitem", x, index)
+        return read("getitem", x, index)
 
     def gradient(self, dy):
         return Place.apply(dy, self.shape, self.index)
@@ -170,8 +142,8 @@ class Take(Op):
     """y = x[index], a copy        dx = zeros plus dy at index"""
 
     def forward(self, x, index):
-        self.shape, self.index, self.saved = x.shape, index, _arrays(index)
-        return _read("getitem", x, index)
+        self.shape, self.index, self.saved = x.shape, index, arrays_in(index)
+        return read("getitem", x, index)
 
     def gradient(self, dy):
         return AddAt.apply(dy, self.shape, self.index)
@@ -181,8 +153,8 @@ class AddAt(Op):
     """y = zeros plus x at index        dx = dy[index]"""
 
     def forward(self, x, shape, index):
-        self.index, self.saved = index, _arrays(index)
-        reach = _reach(len(shape), index)
+        self.index, self.saved = index, arrays_in(index)
+        reach = reach_of(len(shape), index)
         rows, cols = math.prod(shape[:reach]), math.prod(shape[reach:])
         places, y = _places(shape[:reach], index), empty(shape, x.dtype)
         embedding_backward(y.reshape(rows, cols), contiguous(x).reshape(places.size, cols), places)
@@ -192,30 +164,7 @@ class AddAt(Op):
         return Take.apply(dy, self.index)
 
 
-class Put(Op):
-    """y = x with v at index, in the memory of x        dx = dy with 0 there, dv = dy[index]
-
-    An element that is written to twice keeps the last: what was written before gets no gradient.
-    """
-
-    def forward(self, x, v, index):
-        self.shape, self.index, self.saved = v.shape, index, _arrays(index)
-        _write("setitem", x, index, contiguous(v))
-        return x
-
-    def gradient(self, dy):
-        rest = part = None
-        if self.needs(0):
-            rest = dy.clone()
-            setitem(rest, self.index, 0)
-        if self.needs(1):
-            part = Take.apply(dy, self.index) * wrap(_stays(dy.shape, self.index))
-            tail = self.shape[max(0, len(self.shape) - part.ndim) :]
-            part = sum_to(part, tail).reshape(self.shape)
-        return rest, part
-
-
-# What users call ------------------------------------------------------------------------------------------------------
+# What users call -----------------------------------------------------------------------------------------------------
 
 
 def getitem(input, index):
@@ -233,86 +182,4 @@ def getitem(input, index):
     return Slice.take(input, index) if is_basic(index) else Take.apply(input, index)
 
 
-def setitem(input, index, value):
-    """x[index] = v, in place; gradients flow to both. Where an element is written to twice, the last value stays.
-
-    Args:
-        value (Tensor, array, lists or a number): is broadcast and converted.
-
-    Errors: IndexError as in reading; RuntimeError if the value does not fit, or if `input` is a leaf with a gradient.
-
-    >>> import minigrad as mg
-    >>> x = mg.zeros(2, 3)
-    >>> x[:, 1:], x[x == 0] = mg.tensor([1, 2]), -1
-    >>> x
-    tensor([[-1.,  1.,  2.],
-            [-1.,  1.,  2.]])
-    """
-    _put("setitem", input, parse("setitem", index), value)
-
-
-def _put(op, input, index, value):
-    value = value.to(input.dtype) if isinstance(value, Tensor) else as_tensor(value, dtype=input.dtype)
-    check_writable(op, input, input.shape, input.dtype)
-    if not (mode.enabled and (input.requires_grad or value.requires_grad)):
-        _write(op, input.array, index, value.array)
-        mutation.touch(input.array, op)
-    elif not is_basic(index):
-        overwrite(op, input, Put.apply(input, value, index))
-    else:
-        part = Slice.take(input, index)
-        if not _same_view(part, value):  # as after x[i] += v, which has written to x already
-            overwrite(op, part, _fit(op, value, part.shape))
-
-
-def _same_view(a, b):
-    a_array, b_array = a.array, b.array
-    same = a.base is b.base and a_array.shape == b_array.shape and a_array.strides == b_array.strides
-    return same and a_array.ctypes.data == b_array.ctypes.data
-
-
-def _fit(op, value, shape):
-    """`value` broadcast to `shape`, where leading dimensions of size 1 are free."""
-    extra = value.ndim - len(shape)
-    if extra > 0 and value.shape[:extra] == (1,) * extra:
-        value = value.reshape(value.shape[extra:])
-    try:
-        return value.expand(shape)
-    except RuntimeError:
-        raise _misfit(op, value.shape, shape) from None
-
-
-@method
-def index_put_(self, indices, values, accumulate=False):
-    """x[indices] = values, or += with `accumulate`, which adds twice where an element is named twice.
-
-    Args:
-        indices (tuple): one integer or bool Tensor per dimension, None for a whole one.
-        values (Tensor): broadcast to the shape of what they are written to.
-
-    Errors: IndexError for an index out of range, RuntimeError if the values do not fit.
-
-    >>> import minigrad as mg
-    >>> mg.zeros(3).index_put_((mg.tensor([1, 1]),), mg.tensor([1.0, 2.0]), accumulate=True)
-    tensor([0., 3., 0.])
-    """
-    index = parse("index_put_", tuple(slice(None) if i is None else i for i in indices))
-    if not accumulate:
-        _put("index_put_", self, index, values)
-        return self
-    shape = _read("index_put_", np.broadcast_to(False, self.shape), index).shape
-    return self.add_(AddAt.apply(_fit("index_put_", values.to(self.dtype), shape), self.shape, index))
-
-
-@method
-def index_put(input, indices, values, accumulate=False):
-    """`index_put_` on a copy."""
-    return input.clone().index_put_(indices, values, accumulate)
-
-
-def _delitem(self, index):
-    raise TypeError("[delitem] a tensor has a fixed size, its elements cannot be deleted: index what you want to keep")
-
-
-Tensor.__getitem__, Tensor.__setitem__, Tensor.__delitem__ = getitem, setitem, _delitem
-__all__ = ["index_put"]
+Tensor.__getitem__ = getitem

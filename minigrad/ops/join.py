@@ -3,11 +3,12 @@
 cat      y = x_1, x_2, ... one behind the other along dim        dx_i = the part of dy where x_i lies
 stack    the same along a new dim                                dx_i = dy at place i
 flip     y = x with the order along dims reversed                dx = dy reversed
+roll     y = x moved on along dims, the end coming in first      dx = dy moved back
 """
 
 import numpy as np
 
-from minigrad.autograd import Op
+from minigrad.autograd import Op, as_tuple
 from minigrad.backend.array import contiguous, empty
 from minigrad.dtypes import result_dtype
 from minigrad.ops.elementwise import check_tensor
@@ -51,6 +52,15 @@ class Flip(Op):
 
     def gradient(self, dy):
         return flip(dy, self.dims)
+
+
+class Roll(Op):
+    def forward(self, x, shifts, dims):
+        self.shifts, self.dims = shifts, dims
+        return np.roll(x, shifts, dims)
+
+    def gradient(self, dy):
+        return Roll.apply(dy, [-n for n in self.shifts], self.dims)
 
 
 def _joined(op, tensors):
@@ -133,4 +143,26 @@ def flip(input, *dims):
     return Flip.apply(input, dims) if input.ndim else input.clone()
 
 
-__all__ = ["cat", "concat", "concatenate", "flip", "stack"]
+@method
+def roll(input, shifts, dims=None):
+    """y = x moved on by `shifts` places along `dims`, the end coming in first        dx = dy moved back
+
+    Args:
+        shifts (int or tuple), dims (int or tuple): as many of both; without dims the flattened x is moved.
+
+    Errors: RuntimeError if shifts and dims differ in number, IndexError for a dim out of range.
+
+    >>> import minigrad as mg
+    >>> mg.roll(mg.tensor([1, 2, 3]), 1)
+    tensor([3, 1, 2])
+    """
+    check_tensor("roll", input)
+    if dims is None:
+        return roll(input.reshape(-1), shifts, 0).reshape(input.shape)
+    shifts, dims = as_tuple(shifts), as_tuple(dims)
+    if len(shifts) != len(dims):
+        raise RuntimeError(f"[roll] found {len(shifts)} shifts for {len(dims)} dims, expected as many")
+    return Roll.apply(input, shifts, tuple(check_dim("roll", d, input.ndim) for d in dims))
+
+
+__all__ = ["cat", "concat", "concatenate", "flip", "roll", "stack"]

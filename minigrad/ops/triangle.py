@@ -8,7 +8,8 @@ import numpy as np
 
 from minigrad.ops.creation import zeros
 from minigrad.ops.elementwise import check_tensor
-from minigrad.ops.indexing import Take, index_put
+from minigrad.ops.index_put import index_put
+from minigrad.ops.indexing import Take
 from minigrad.ops.inplace import inplace
 from minigrad.tensor import method, wrap
 

@@ -8,12 +8,9 @@ from minigrad.backend import cpu
 from minigrad.nn import functional as F
 from minigrad.testing import check_kernel, gradcheck
 from tests.ops.harness import Case, check
+from tests.ops.indices import index
 
 native = pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is missing")
-
-
-def index(rows, *shape):
-    return lambda rng: rng.integers(0, rows, shape)
 
 
 SHAPES = [

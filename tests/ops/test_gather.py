@@ -5,10 +5,7 @@ import pytest
 
 import minigrad as mg
 from tests.ops.harness import Case, check
-
-
-def index(n, *shape):
-    return lambda rng: rng.integers(0, n, shape)
+from tests.ops.indices import index
 
 
 def distinct(n, *shape):

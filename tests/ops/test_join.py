@@ -53,6 +53,17 @@ CASES = [
         )
         for dims in [(), (0,), (1, -1), (0, 1, 2)]
     ],
+    *[
+        Case(
+            f"roll({shifts}, {dims})",
+            lambda x, shifts=shifts, dims=dims: mg.roll(x, shifts, dims),
+            [((2, 3, 4),), ((1, 0, 2),), ((33, 65, 130),)],
+            numpy=lambda x, shifts=shifts, dims=dims: np.roll(x, shifts, dims),
+            torch=lambda torch, x, shifts=shifts, dims=dims: torch.roll(x, shifts, dims),
+            twice=False,
+        )
+        for shifts, dims in [(1, 0), (-5, -1), ((1, 2), (0, 2)), (7, None)]
+    ],
     Case("flip of a scalar", lambda x: mg.flip(x, (0,)), [((),)], numpy=lambda x: x, twice=False),
 ]
 
@@ -95,6 +106,7 @@ def test_flip_copies():
         (lambda: mg.stack([mg.ones(2), mg.ones(3)]), RuntimeError, r"\[stack\] shapes \(2,\) and \(3,\) differ"),
         (lambda: mg.stack([mg.ones(2)], 2), IndexError, "dim 2 out of range"),
         (lambda: mg.flip(mg.ones(2), 0, 0), RuntimeError, "twice"),
+        (lambda: mg.roll(mg.ones(2), (1, 2), 0), RuntimeError, "found 2 shifts for 1 dims"),
         (lambda: mg.flip(mg.ones(2), 1), IndexError, "dim 1 out of range"),
     ],
 )

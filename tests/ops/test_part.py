@@ -70,6 +70,16 @@ def test_parts_share_memory_and_history(take):
     assert a.grad.tolist() == [800.0, 160000.0, 24.0]
 
 
+def test_iteration_gives_views_with_one_gradient():
+    x = mg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    first, second = x
+    (first * second).sum().backward()
+    assert x.grad.tolist() == [[3, 4], [1, 2]] and first.grad_fn is second.grad_fn
+    assert list(mg.zeros(0, 2)) == []
+    with pytest.raises(TypeError, match="0-dim"):
+        iter(mg.tensor(1.0))
+
+
 def test_parts_of_an_empty_tensor():
     assert mg.zeros(0, 2).unbind() == () and mg.zeros(0, 2).split(3)[0].shape == (0, 2)
 
