@@ -1,7 +1,7 @@
 """index_put: x[index] = v, exactly as numpy reads an index        dx = dy with 0 at index, dv = dy[index]
 
-The index is `indexing.py`'s; what was written is told to the graph by `inplace.py`; read `_put` first. An element that is
-written to twice keeps the last value, and that alone has a gradient. Adding (`accumulate`) takes both.
+The index is `indexing.py`'s; what was written is told to the graph by `inplace.py`; read `_put` first. An element that
+is written to twice keeps the last value, and that alone has a gradient. Adding (`accumulate`) takes both.
 """
 
 import numpy as np
