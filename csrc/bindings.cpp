@@ -65,6 +65,14 @@ PyMethodDef kernels[] = {
     KERNEL(attention_forward),
     KERNEL(attention_backward),
 
+    KERNEL(layer_norm_forward),
+    KERNEL(layer_norm_backward),
+    KERNEL(batch_norm_forward),
+    KERNEL(batch_norm_apply),
+    KERNEL(batch_norm_backward),
+    KERNEL(max_pool2d_forward),
+    KERNEL(max_pool2d_backward),
+
     KERNEL(uniform_fill),
     KERNEL(normal_fill),
     KERNEL(dropout_forward),

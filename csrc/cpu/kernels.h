@@ -56,6 +56,25 @@ void attention_forward(Out<float> y, Out<double> lse, In<float> q, In<float> k, 
 void attention_backward(Out<float> dq, Out<float> dk, Out<float> dv, In<float> dy, In<float> y, In<double> lse,
                         In<float> q, In<float> k, In<float> v, Maybe<InView<float>> mask, double scale, bool causal);
 
+// layer_norm.cpp: x, y, dx, dy (rows, cols), mean, rstd (rows,), weight, bias, dw, db (cols,)
+void layer_norm_forward(Out<float> y, Out<float> mean, Out<float> rstd, In<float> x, Maybe<In<float>> weight,
+                        Maybe<In<float>> bias, double eps);
+void layer_norm_backward(Out<float> dx, Maybe<Out<float>> dw, Maybe<Out<float>> db, In<float> dy, In<float> x,
+                         Maybe<In<float>> weight, In<float> mean, In<float> rstd);
+
+// batch_norm.cpp: x, y, dx, dy (n, c, s), mean, var, weight, bias, dw, db (c,)
+void batch_norm_forward(Out<float> y, Out<float> mean, Out<float> var, In<float> x, Maybe<In<float>> weight,
+                        Maybe<In<float>> bias, double eps);
+void batch_norm_apply(Out<float> y, In<float> x, In<float> mean, In<float> var, Maybe<In<float>> weight,
+                      Maybe<In<float>> bias, double eps);
+void batch_norm_backward(Out<float> dx, Maybe<Out<float>> dw, Maybe<Out<float>> db, In<float> dy, In<float> x,
+                         Maybe<In<float>> weight, In<float> mean, In<float> var, double eps);
+
+// max_pool2d.cpp: x, dx (planes, H, W), y, dy, index (planes, OH, OW); kernel, stride, padding and dilation
+void max_pool2d_forward(Out<float> y, Out<int64_t> index, In<float> x, int64_t kh, int64_t kw, int64_t sh, int64_t sw,
+                        int64_t ph, int64_t pw, int64_t dh, int64_t dw);
+void max_pool2d_backward(Out<float> dx, In<float> dy, In<int64_t> index);
+
 // random.cpp: Philox4x32-10, key = seed, counter = offset + i / 4, lane = i % 4
 void uniform_fill(Out<float> y, int64_t seed, int64_t offset);
 void normal_fill(Out<float> y, int64_t seed, int64_t offset);
