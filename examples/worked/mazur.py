@@ -52,11 +52,10 @@ def output_first_step(net: Network) -> None:
     """The fault: the output weights are updated first, and the hidden deltas go through the new ones."""
     net.clear()
     h, z, outputs = net.forward()
-    (delta,) = mg.autograd.grad(half_squared_error(outputs, net.y), [z])
+    (delta,) = mg.autograd.grad(half_squared_error(outputs, net.y), [z], retain_graph=True)
     F.linear(h.detach(), net.w2).backward(delta)
     net.second.step()
-    hidden = F.sigmoid(F.linear(net.x, net.w1, net.b1))
-    F.linear(hidden, net.w2.detach()).backward(delta)
+    F.linear(h, net.w2.detach()).backward(delta)
     net.first.step()
 
 
