@@ -31,6 +31,14 @@ def _leaves(inputs):
     ]
 
 
+def _checked(checker, leaves):
+    """Which of the inputs are to be checked."""
+    checked = [k for k, x in enumerate(leaves) if isinstance(x, Tensor) and x.requires_grad]
+    if not checked:
+        raise ValueError(f"[{checker}] no input requires a gradient: there is nothing to check")
+    return checked
+
+
 def _outputs(function, inputs):
     return [y for y in as_tuple(function(*inputs)) if isinstance(y, Tensor) and is_floating(y.dtype)]
 
@@ -73,9 +81,7 @@ def gradcheck(function, inputs, eps=1e-6, atol=1e-6, rtol=1e-4, full=False, seed
     True
     """
     rng, leaves = np.random.default_rng(seed), _leaves(inputs)
-    checked = [k for k, x in enumerate(leaves) if isinstance(x, Tensor) and x.requires_grad]
-    if not checked:
-        raise ValueError("[gradcheck] no input requires a gradient: there is nothing to check")
+    checked = _checked("gradcheck", leaves)
     outputs = [y for y in _outputs(function, leaves) if y.requires_grad]
     if not outputs:
         raise AssertionError("[gradcheck] no output requires a gradient, although an input does")
@@ -99,10 +105,10 @@ def gradcheck(function, inputs, eps=1e-6, atol=1e-6, rtol=1e-4, full=False, seed
 def gradgradcheck(function, inputs, eps=1e-6, atol=1e-5, rtol=1e-3, full=False, seed=0):
     """`gradcheck` of the gradient of `function`: that it can be differentiated again, and rightly. Arguments as there."""
     leaves = _leaves(inputs)
+    checked = _checked("gradgradcheck", leaves)
     outputs = [y for y in _outputs(function, leaves) if y.requires_grad]
     rng = np.random.default_rng(seed + 1)
     seeds = [wrap(np.asarray(rng.standard_normal(y.shape))).requires_grad_() for y in outputs]
-    checked = [k for k, x in enumerate(leaves) if isinstance(x, Tensor) and x.requires_grad]
 
     def gradient(*args):
         xs, dys = args[: len(leaves)], args[len(leaves) :]
@@ -121,7 +127,7 @@ def check_backwards(function, inputs, rtol=1e-9, atol=1e-11, seed=0):
     weights = None
     for create_graph in (False, True):
         leaves = _leaves(inputs)
-        wanted = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
+        wanted = [leaves[k] for k in _checked("check_backwards", leaves)]
         outputs = [y for y in _outputs(function, leaves) if y.requires_grad]
         weights = weights or [np.asarray(rng.standard_normal(y.shape)) for y in outputs]
         results.append(grad(outputs, wanted, list(map(wrap, weights)), create_graph=create_graph, allow_unused=True))

@@ -25,23 +25,10 @@ from hypothesis import strategies as st
 from minigrad.autograd import as_tuple
 from minigrad.backend import cpu
 from minigrad.dtypes import bfloat16, float16
-from minigrad.kernel import Kernel
 from minigrad.tensor import wrap
 from minigrad.testing import check_backwards, gradcheck, gradgradcheck
-from tests.ops.inputs import (
-    EXTREMES,
-    LAYOUTS,
-    SMALL,
-    UNARY,
-    draw,
-    elements,
-    is_float,
-    reference,
-    run,
-    same,
-    same_runs,
-    with_extremes,
-)
+from tests.ops.inputs import EXTREMES, LAYOUTS, SMALL, UNARY, draw, elements, is_float, same, same_runs, with_extremes
+from tests.ops.runs import kernels_run, poison, reference, run, run_torch
 
 _native = pytest.param("native", marks=pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is missing"))
 TIERS = pytest.mark.parametrize("tier", [_native, "reference"])  # for a test of both, `with mg.tier(tier):`
@@ -86,25 +73,13 @@ def check(case):
         check_extremes(case, single)
     if case.drawn is not None:
         check_drawn(case)
-    if case.torch is not None:
-        torch = pytest.importorskip("torch", reason="torch is not installed: checked without this oracle")
-        for shapes in case.shapes:
-            check_torch(case, torch, draw(case, shapes))
+    for shapes in case.shapes if case.torch is not None else ():
+        check_torch(case, draw(case, shapes))
 
 
 def check_kernels_run(case, arrays):
     """A test of a kernel that never ran would prove nothing."""
-    ran, call = set(), Kernel.__call__
-
-    def spy(kernel, *args):
-        ran.add(kernel.name)
-        call(kernel, *args)
-
-    try:
-        Kernel.__call__ = spy
-        run(case, arrays)
-    finally:
-        Kernel.__call__ = call
+    ran = kernels_run(case, arrays)
     assert ran.issuperset(case.kernels), f"{sorted(set(case.kernels) - ran)} did not run, only {sorted(ran)}"
 
 
@@ -122,7 +97,9 @@ def check_values(case, arrays):
 
 
 def check_native(case, arrays, what="native against reference"):
-    same_runs(run(case, arrays), reference(case, arrays), case.rtol, case.atol, what)
+    expected = reference(case, arrays)
+    poison(expected)
+    same_runs(run(case, arrays), expected, case.rtol, case.atol, what)
 
 
 def check_threads(case, arrays):
@@ -172,11 +149,6 @@ def check_drawn(case):
     on_drawn()
 
 
-def check_torch(case, torch, arrays):
-    leaves = [torch.tensor(a, requires_grad=case.differentiable and is_float(a)) for a in arrays]
-    ys, rng = as_tuple(case.torch(torch, *leaves)), np.random.default_rng(1)
-    tracked = [y for y in ys if y.requires_grad]
-    seeds = [torch.tensor(rng.uniform(0.5, 1.5, tuple(y.shape))) for y in tracked]
-    grads = torch.autograd.grad(tracked, [x for x in leaves if x.requires_grad], seeds) if tracked else ()
-    expected = [y.detach().numpy() for y in ys], [g.numpy() for g in grads]
-    same_runs(run(case, arrays), expected, 1e-10, 1e-12, "against torch")
+def check_torch(case, arrays):
+    torch = pytest.importorskip("torch", reason="torch is not installed: checked without this oracle")
+    same_runs(run(case, arrays), run_torch(case, torch, arrays), 1e-10, 1e-12, "against torch")

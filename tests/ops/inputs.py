@@ -5,10 +5,7 @@ import math
 import hypothesis.extra.numpy as hnp
 import numpy as np
 
-import minigrad as mg
-from minigrad.autograd import as_tuple, grad
 from minigrad.dtypes import is_floating
-from minigrad.tensor import wrap
 
 LARGE = 200_003  # elements: several chunks of work, and a tail
 SMALL = 2000  # up to this many, gradients are checked by differences
@@ -76,24 +73,6 @@ def repeated(a):
 
 
 LAYOUTS = [columns_first, every_other, backwards, off_alignment, repeated]
-
-
-# Running -------------------------------------------------------------------------------------------------------------
-
-
-def run(case, arrays):
-    """Outputs, and gradients of the floating inputs for fixed gradients of the outputs, as arrays."""
-    leaves = [wrap(a).requires_grad_(case.differentiable and is_float(a)) for a in arrays]
-    ys = as_tuple(case.function(*leaves))
-    outputs, rng = [y for y in ys if y.requires_grad], np.random.default_rng(1)
-    seeds = [mg.tensor(rng.uniform(0.5, 1.5, y.shape), dtype=y.dtype) for y in outputs]
-    grads = grad(outputs, [x for x in leaves if x.requires_grad], seeds) if case.differentiable else ()
-    return [y.detach().array for y in ys], [g.array for g in grads]
-
-
-def reference(case, arrays):
-    with mg.tier("reference"):
-        return run(case, arrays)
 
 
 # Comparing -----------------------------------------------------------------------------------------------------------
