@@ -10,7 +10,7 @@ namespace {
 
 using V = VFloat;
 using elementwise::clashes;
-using elementwise::Plan;
+using elementwise::copy_apart;
 using elementwise::require_broadcast;
 
 // --- formulas ---
@@ -46,39 +46,11 @@ bool small_power(float e, Finish finish, OutView<Y> y, InView<X>... x) {
   if (e == 1.0f) return run([](V x) { return x; });
   if (e == 2.0f) return run([](V x) { return x * x; });
   if (e == 3.0f) return run([](V x) { return x * x * x; });
+  if (e == 0.5f) return run([](V x) { return sqrt(x); });
+  if (e == -0.5f) return run([](V x) { return V(1.0f) / sqrt(x); });
   if (e == -1.0f) return run([](V x) { return V(1.0f) / x; });
   if (e == -2.0f) return run([](V x) { return V(1.0f) / (x * x); });
   return false;
-}
-
-// --- copies that turn rows into columns ---
-
-constexpr Size kSquare = 64;  // both sides of a square stay in the first-level cache while it is turned
-
-// y runs along its last dimension, x along another one: go by squares of the two. False if that is not how they lie.
-bool copy_transposed(const Plan<2>& plan, float* y, const float* x) {
-  const int last = plan.ndim - 1;
-  int along = last;
-  for (int d = 0; d < last; ++d)
-    if (plan.step[d][1] == 1) along = d;
-  if (along == last || plan.step[last][0] != 1 || plan.step[last][1] == 0 || plan.total == 0) return false;
-  const Size rows = plan.shape[along], cols = plan.shape[last], bands = (rows + kSquare - 1) / kSquare;
-  const Size y_step = plan.step[along][0], x_step = plan.step[last][1];
-  parallel_for(plan.total / (rows * cols) * bands, row_grain(kSquare * cols), [&](Size begin, Size end) {
-    for (Size task = begin; task < end; ++task) {
-      const Size row = task % bands * kSquare;
-      Size to = row * y_step, from = row;
-      for (Size rest = task / bands, d = last - 1; d >= 0; --d) {
-        if (d == along) continue;
-        to += rest % plan.shape[d] * plan.step[d][0], from += rest % plan.shape[d] * plan.step[d][1];
-        rest /= plan.shape[d];
-      }
-      for (Size col = 0; col < cols; col += kSquare)
-        copy_turned(y + to + col, y_step, x + from + col * x_step, x_step, std::min(kSquare, rows - row),
-                    std::min(kSquare, cols - col));
-    }
-  });
-  return true;
 }
 
 }  // namespace
@@ -103,8 +75,7 @@ MINIGRAD_ELEMENTWISE(DEFINE_UNARY, DEFINE_BACKWARD, DEFINE_BINARY, DEFINE_COMPAR
 
 void copy_forward(OutView<float> y, InView<float> x) {
   require_broadcast(y, x);
-  const bool apart = x.data && !clashes(y, x);
-  if (!apart || !copy_transposed(Plan<2>(y, x), y.data, x.data)) map([](V x) { return x; }, y, x);
+  clashes(y, x) ? map([](V x) { return x; }, y, x) : copy_apart(y, x);
 }
 
 void axpy_forward(OutView<float> y, InView<float> x, float alpha) {

@@ -235,7 +235,7 @@ bool clashes(const Y& y, const X& x) {
   return false;
 }
 
-// --- the door ---
+// --- rows ---
 
 // Walks the rows of a plan: `offset` of each operand at the present place.
 template <int K>
@@ -288,7 +288,56 @@ void map_apart(const F& f, OutView<Y> y, InView<X>... x) {
   });
 }
 
-// An input that overlaps the output is copied first, as numpy does.
+// --- copies ---
+
+constexpr Size kSquare = 64;  // both sides of a square stay in the first-level cache while it is turned
+
+// y runs along its last dimension, x along another one: go by squares of the two. False if that is not how they lie.
+inline bool copy_transposed(const Plan<2>& plan, float* y, const float* x) {
+  const int last = plan.ndim - 1;
+  int along = last;
+  for (int d = 0; d < last; ++d)
+    if (plan.step[d][1] == 1) along = d;
+  if (along == last || plan.step[last][0] != 1 || plan.step[last][1] == 0 || plan.total == 0) return false;
+  const Size rows = plan.shape[along], cols = plan.shape[last], bands = (rows + kSquare - 1) / kSquare;
+  const Size y_step = plan.step[along][0], x_step = plan.step[last][1];
+  parallel_for(plan.total / (rows * cols) * bands, row_grain(kSquare * cols), [&](Size begin, Size end) {
+    for (Size task = begin; task < end; ++task) {
+      const Size row = task % bands * kSquare;
+      Size to = row * y_step, from = row;
+      for (Size rest = task / bands, d = last - 1; d >= 0; --d) {
+        if (d == along) continue;
+        to += rest % plan.shape[d] * plan.step[d][0], from += rest % plan.shape[d] * plan.step[d][1];
+        rest /= plan.shape[d];
+      }
+      for (Size col = 0; col < cols; col += kSquare)
+        copy_turned(y + to + col, y_step, x + from + col * x_step, x_step, std::min(kSquare, rows - row),
+                    std::min(kSquare, cols - col));
+    }
+  });
+  return true;
+}
+
+// y = x where they share no memory.
+template <class T>
+void copy_apart(OutView<T> y, InView<T> x) {
+  if constexpr (std::is_same_v<T, float>)
+    if (x.data && copy_transposed(Plan<2>(y, x), y.data, x.data)) return;
+  map_apart([](auto lanes) { return lanes; }, y, x);
+}
+
+// Whether x runs along another dimension than y does: then every lane would lie in a line of the cache of its own.
+template <class Y, class X>
+bool lies_across(const Y& y, const X& x) {
+  const int last = x.ndim - 1;
+  if (y.size < 4096 || x.ndim < 2 || !same_shape(y, x)) return false;
+  const Size item = sizeof(*x.data);
+  bool runs = false;
+  for (int d = 0; d < last; ++d) runs = runs || (x.strides[d] == item && x.shape[d] > 1);
+  return runs && x.strides[last] != item && y.strides[last] == Size(sizeof(*y.data));
+}
+
+// An input that overlaps the output is copied first, as numpy does; so is one that lies across.
 template <class T>
 class Copied {
  public:
@@ -299,7 +348,7 @@ class Copied {
     view.data = buffer_.data(), view.strides = strides_, view.contiguous = true;
     OutView<T> out;
     out.data = buffer_.data(), out.ndim = x.ndim, out.shape = x.shape, out.size = x.size, out.strides = strides_;
-    map_apart([](auto lanes) { return lanes; }, out, x);
+    copy_apart(out, x);
   }
   InView<T> view;
 
@@ -308,11 +357,18 @@ class Copied {
   Size strides_[kMaxDims];
 };
 
+// --- the door ---
+
+template <class Y, class X>
+bool needs_copy(const Y& y, const X& x) {
+  return clashes(y, x) || lies_across(y, x);
+}
+
 // y = f(x...) element by element; inputs broadcast to y.
 template <class F, class Y, class... X>
 void map(const F& f, OutView<Y> y, InView<X>... x) {
   (require_broadcast(y, x), ...);
-  if ((clashes(y, x) || ...)) return map_apart(f, y, Copied<X>(x, clashes(y, x)).view...);
+  if ((needs_copy(y, x) || ...)) return map_apart(f, y, Copied<X>(x, needs_copy(y, x)).view...);
   map_apart(f, y, x...);
 }
 

@@ -34,7 +34,7 @@ Simd<float, N> exp_in_range(Simd<float, N> x) {
   const F p = polynomial(r, 0.4999999403953552f, 0.16666515171527863f, 0.04166845604777336f, 0.008369418792426586f,
                          0.0013813142431899905f);
   const F e = fma(p, r * r, r) + F(1.0f);
-  const F scaled = bitcast<float>(bitcast<int32_t>(e) + (bitcast<int32_t>(shifted) << 23));
+  const F scaled = bitcast<float>(bitcast<uint32_t>(e) + (bitcast<uint32_t>(shifted) << 23));
   return select(is_nan(x), x, scaled);  // the bits of a NaN are no exponent
 }
 }  // namespace detail
@@ -50,11 +50,11 @@ Simd<float, N> exp(Simd<float, N> x) {
 template <int N>
 Simd<float, N> log(Simd<float, N> x) {
   using F = Simd<float, N>;
-  using I = Simd<int32_t, N>;
+  using U = Simd<uint32_t, N>;
   constexpr float inf = std::numeric_limits<float>::infinity();
-  const I bits = bitcast<int32_t>(x) - I(0x3f3504f3);  // sqrt(1/2)
-  const F n = convert<float>(bits >> 23);
-  const F f = bitcast<float>((bits & I(0x007fffff)) + I(0x3f3504f3)) - F(1.0f);
+  const U root(0x3f3504f3), bits = bitcast<uint32_t>(x) - root;  // sqrt(1/2)
+  const F n = convert<float>(bitcast<int32_t>(bits) >> 23);
+  const F f = bitcast<float>((bits & U(0x007fffff)) + root) - F(1.0f);
   const F p = polynomial(f, 0.3333331346511841f, -0.25000008940696716f, 0.2000211924314499f, -0.1666799634695053f,
                          0.14219550788402557f, -0.12405591458082199f, 0.11888174712657928f, -0.11675640940666199f,
                          0.06746601313352585f);

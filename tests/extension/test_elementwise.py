@@ -195,6 +195,20 @@ def test_any_strides_and_broadcasts(data):
         np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("axes", [(1, 0, 2), (0, 2, 1), (2, 0, 1), (2, 1, 0)])
+def test_arrays_that_lie_across(ext, axes):
+    a, b = normal(17, 40, 65, seed=1).transpose(axes), normal(17, 40, 65, seed=2).transpose(axes).copy()
+    y = blank(ext, a.shape)
+    ext.add_forward(y, a, b)
+    np.testing.assert_array_equal(y, a + b)
+    ext.copy_forward(y, a)
+    np.testing.assert_array_equal(y, a)
+    ext.where_forward(y, a > 0, a, b)
+    np.testing.assert_array_equal(y, np.where(a > 0, a, b))
+    ext.neg_forward(y.T, a.T)
+    np.testing.assert_array_equal(y, -a)
+
+
 @pytest.mark.parametrize("size", [5, 70001])
 def test_numbers_stand_for_arrays(ext, size):
     x, mask = normal(size), normal(size, seed=1) > 0
