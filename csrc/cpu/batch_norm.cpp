@@ -3,8 +3,8 @@
 // The arrays are cut into strips: a piece of one channel's s numbers, which runs across lanes, or, where s is 1, a few
 // rows of neighbouring channels, one per lane. Every strip gives two numbers per channel, which are added up in double
 // and in the order of the strips. The forward pass reads x once: a strip finds its own mean and the squares about it,
-// and the squares about the mean of all follow from these (Chan, Golub and LeVeque 1983). Read for_strips (the engine),
-// then the kernels.
+// and the squares about the mean of all follow from these (Chan, Golub and LeVeque 1983). Sums are of differences from
+// the first element, which keeps the digits of what lies far from zero. Read for_strips (the engine), then the kernels.
 
 #include <algorithm>
 #include <cmath>
@@ -40,6 +40,7 @@ struct Piece {
   Size at, channel, slot, size;
   static constexpr Size lanes = 1;
   VFloat spread(const float* per_channel) const { return VFloat(per_channel[channel]); }
+  VFloat first(const float* start) const { return VFloat(*start); }
   template <class F>
   void each(const F& f) const {
     LongRow<const float>{nullptr, size}.each(f);
@@ -52,6 +53,7 @@ struct Piece {
 struct Rows {
   Size at, channel, slot, size, step, lanes;
   VFloat spread(const float* per_channel) const { return Across{channel, lanes}.load(per_channel); }
+  VFloat first(const float* start) const { return Across{0, lanes}.load(start); }
   template <class F>
   void each(const F& f) const {
     for (Size i = 0; i < size; ++i) f(Across{i * step, lanes});
@@ -140,7 +142,8 @@ void moments(const Shape& k, float* mean, float* var, const float* x) {
   for_strips(k, [&](const auto& strip) {
     const float* start = x + strip.at;
     const VFloat n(static_cast<float>(strip.size));
-    const VFloat centre = strip.sum([&](auto at) { return at.load(start); }) / n;
+    const VFloat near = strip.first(start);
+    const VFloat centre = near + strip.sum([&](auto at) { return at.load(start) - near; }) / n;
     const auto square = [&](auto at) { return (at.load(start) - centre) * (at.load(start) - centre); };
     partial.put(strip, centre, strip.sum(square));
   });

@@ -117,7 +117,9 @@ void layer_norm_forward(Out<float> y, Out<float> mean, Out<float> rstd, In<float
   const Size cols = x.shape[1];
   const VFloat n(static_cast<float>(cols)), least(static_cast<float>(eps));
   const auto body = [&](Size r, const auto& row) {
-    const VFloat centre = row.sum([&](auto at) { return row[at]; }) / n;
+    float first[kLanes];  // sums of the differences from it keep the digits of rows that lie far from zero
+    for (int i = 0; i < row.count; ++i) first[i] = cols ? x.data[(r + i) * cols] : 0.0f;
+    const VFloat near = row.spread(first), centre = near + row.sum([&](auto at) { return row[at] - near; }) / n;
     const auto square = [&](auto at) { return (row[at] - centre) * (row[at] - centre); };
     const VFloat scale = VFloat(1.0f) / sqrt(row.sum(square) / n + least);
     auto out = row.output(y.data + r * cols);

@@ -1,0 +1,147 @@
+"""batch_norm, in training by the batch and in evaluation by running statistics."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.backend import cpu
+from minigrad.nn import functional as F
+from tests.ops.harness import Case, check
+
+native = pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is missing")
+
+# one number per channel and image (lanes are channels) or many (lanes are pixels), pieces and their tails; no channel
+BATCHES = [(3, 4, 2, 2), (2, 1), (5, 3), (7, 19), (2, 0, 3), (3, 2, 5), (2, 3, 33), (5, 1, 4, 4), (1, 2, 9)]
+BATCHES += [(1000, 37), (129, 300), (64, 20, 13, 13), (1, 2, 50021), (3, 3, 4097)]
+PLAIN = [(s,) for s in BATCHES]
+AFFINE = [(s, (s[1],), (s[1],)) for s in BATCHES if s[1]]  # PyTorch takes no weight without channels
+RNG = np.random.default_rng(5)
+MEAN, VAR = RNG.uniform(-1, 1, 300).astype(np.float32), RNG.uniform(0.5, 2, 300).astype(np.float32)
+
+
+def batch_norm(x, weight=None, bias=None, mean=None, var=None):
+    axes, of_channel = (0, *range(2, x.ndim)), (-1, *[1] * (x.ndim - 2))
+    mean, var = (x.mean(axes), x.var(axes)) if mean is None else (mean[: x.shape[1]], var[: x.shape[1]])
+    y = (x - mean.reshape(of_channel)) / np.sqrt(var.reshape(of_channel) + 1e-5)
+    return y if weight is None else y * weight.reshape(of_channel) + bias.reshape(of_channel)
+
+
+def row(name, shapes, numpy, kernels, training, **options):
+    def function(module, x, weight=None, bias=None):
+        running = [None, None] if training else [module.tensor(a[: x.shape[1]], dtype=x.dtype) for a in (MEAN, VAR)]
+        return module.nn.functional.batch_norm(x, *running, weight, bias, training)
+
+    return Case(
+        name,
+        lambda *inputs: function(mg, *inputs),
+        shapes,
+        numpy=numpy,
+        torch=lambda torch, *inputs: function(torch, *inputs),
+        kernels=kernels,
+        rtol=1e-5,
+        atol=5e-5,  # the gradient of the weight is a small difference of large sums
+        ulps=4.0,
+        **options,
+    )
+
+
+def in_evaluation(x, *affine):
+    return batch_norm(x, *(affine or (None, None)), MEAN.astype(np.float64), VAR.astype(np.float64))
+
+
+BY_BATCH = ("batch_norm_forward", "batch_norm_backward")
+CASES = [
+    row("training without weight", PLAIN, batch_norm, BY_BATCH, True),
+    row("training with weight and bias", AFFINE, batch_norm, BY_BATCH, True),
+    row("evaluation without weight", [s for s in PLAIN if s[0][1]], in_evaluation, ("batch_norm_apply",), False),
+    row("evaluation with weight and bias", AFFINE, in_evaluation, ("batch_norm_apply",), False),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_row(case):
+    check(case)
+
+
+@pytest.mark.parametrize("tier", ["native", "reference"])
+@pytest.mark.parametrize("shape", [(300, 9), (20, 3, 400), (1, 2, 9001)])
+def test_far_from_zero(shape, tier):
+    """Squares of what is left after the mean, not the mean of squares: 10000 +- 1 keeps its digits."""
+    x = (1e4 + np.random.default_rng(0).uniform(-1, 1, shape)).astype(np.float32)
+    with mg.tier(tier):
+        y = F.batch_norm(mg.tensor(x), None, None, training=True).numpy()
+    np.testing.assert_allclose(y, batch_norm(x.astype(np.float64)), rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.0, 1.0])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5, 2)])
+def test_running_statistics(shape, dtype, momentum):
+    """They move by momentum towards the batch's, the variance the unbiased one."""
+    x = np.random.default_rng(1).standard_normal(shape).astype(dtype)
+    mean, var = mg.tensor(MEAN[:3].astype(dtype)), mg.tensor(VAR[:3].astype(dtype))
+    F.batch_norm(mg.tensor(x), mean, var, training=True, momentum=momentum)
+    axes = (0, *range(2, x.ndim))
+    expected = [(1 - momentum) * MEAN[:3] + momentum * x.mean(axes)]
+    expected += [(1 - momentum) * VAR[:3] + momentum * x.var(axes, ddof=1)]
+    np.testing.assert_allclose(mean.numpy(), expected[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(var.numpy(), expected[1], rtol=1e-5, atol=1e-6)
+
+
+def test_evaluation_leaves_the_statistics_alone():
+    mean, var = mg.tensor(MEAN[:2]), mg.tensor(VAR[:2])
+    F.batch_norm(mg.ones(3, 2), mean, var)
+    assert mean.tolist() == MEAN[:2].tolist()
+    assert var.tolist() == VAR[:2].tolist()
+
+
+def test_nan_stays_in_its_channel():
+    for shape in ((6, 20), (3, 20, 9)):
+        x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        x[1, 4] = np.nan
+        y = F.batch_norm(mg.tensor(x), None, None, training=True).numpy()
+        assert np.isnan(y[:, 4]).all()
+        assert not np.isnan(np.delete(y, 4, 1)).any()
+
+
+def zeros(*shapes):
+    return [np.zeros(s, np.float32) for s in shapes]
+
+
+X = (2, 3, 4)
+WRONG = [
+    ("batch_norm_forward", [*zeros(X, 2, 3, X), None, None, 1e-5], r"mean and var of shape \(c,\)"),
+    ("batch_norm_forward", [*zeros((2, 4, 3), 3, 3, X), None, None, 1e-5], r"shapes \(2, 4, 3\) and \(2, 3, 4\)"),
+    ("batch_norm_apply", [*zeros(X, X, 3, 3, 3, 2), 1e-5], r"weight and bias of shape \(c,\)"),
+    ("batch_norm_apply", [*zeros((2, 3), (2, 3), 3, 3, 3, 3), 1e-5], r"x of shape \(n, c, s\)"),
+    ("batch_norm_backward", [*zeros(X, 2, 3, X, X, 3, 3, 3), 1e-5], r"dw and db of shape \(c,\)"),
+    ("batch_norm_backward", [*zeros(X, 3, 3, X, X, 2, 3, 3), 1e-5], r"a weight of shape \(c,\)"),
+    ("batch_norm_backward", [*zeros(X, 3, 3, (2, 3, 5), X, 3, 3, 3), 1e-5], r"shapes \(2, 3, 5\) and \(2, 3, 4\)"),
+]
+
+
+@native
+@pytest.mark.parametrize(("name", "arguments", "message"), WRONG)
+def test_sizes_are_checked(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cpu.kernels()[name](*arguments)
+
+
+def statistics(n):
+    return mg.zeros(n), mg.ones(n)
+
+
+ERRORS = [
+    (lambda: F.batch_norm(mg.ones(1, 3), None, None, training=True), ValueError, r"\[batch_norm\]"),
+    (lambda: F.batch_norm(mg.ones(2, 3), None, None), (RuntimeError, ValueError), r"\[batch_norm\]"),
+    (lambda: F.batch_norm(mg.ones(2, 3), *statistics(2)), RuntimeError, r"\[batch_norm\]"),
+    (lambda: F.batch_norm(mg.ones(2, 3), *statistics(3), mg.ones(2)), RuntimeError, r"\[batch_norm\]"),
+    (lambda: F.batch_norm(mg.ones(2, 3), *statistics(3), mg.ones(3), mg.ones(4)), RuntimeError, r"\[batch_norm\]"),
+    (lambda: F.batch_norm([1.0], *statistics(1)), TypeError, r"\[batch_norm\]"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), ERRORS)
+def test_errors(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
