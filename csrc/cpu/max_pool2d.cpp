@@ -19,7 +19,9 @@ struct Axis {
   Size last(Size o) const {
     return std::min(kernel, start(o) >= size ? 0 : (size - start(o) + dilation - 1) / dilation);
   }
-  bool plain_pairs() const { return kernel == 2 && stride == 2 && padding == 0 && dilation == 1 && 2 * outputs <= size; }
+  bool plain_pairs() const {
+    return kernel == 2 && stride == 2 && padding == 0 && dilation == 1 && 2 * outputs <= size;
+  }
   void check() const {
     constexpr Size most = Size{1} << 30;
     require(kernel > 0 && stride > 0 && dilation > 0 && padding >= 0, "expected a kernel, stride and dilation above 0");
