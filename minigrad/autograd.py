@@ -1,8 +1,6 @@
-"""autograd: how ops are recorded, and how gradients walk back.
+"""autograd: how ops are recorded, and what users call to get gradients. How those walk back is in `walk.py`.
 
-Read in this order: `Op` (one application of an op: a node of the graph), `Leaf` (where gradients end), then the walk: `plan`
-counts the edges into every node, `walk` runs a node as soon as all its gradients have come in. Both are loops, not
-recursions: a chain of 100,000 ops is no deeper for Python than one of ten. Last, what users call.
+Read in this order: `Op` (one application of an op: a node of the graph), `Leaf` (where gradients end), what users call.
 
 Two backwards, one truth: `backward` works on raw arrays with fused kernels; with `create_graph=True` the walk calls
 `gradient` instead, which works on Tensors with differentiable ops, so that its result can be differentiated again.
@@ -11,20 +9,22 @@ Two backwards, one truth: `backward` works on raw arrays with fused kernels; wit
 import weakref
 
 from minigrad import mutation
-from minigrad.backend.array import copy, empty_like, is_alone, is_array, owner
-from minigrad.dtypes import is_floating
-from minigrad.grad_mode import enable_grad, mode, set_grad_enabled
+from minigrad.backend.array import copy, empty_like, is_array
+from minigrad.dtypes import FLOATS
+from minigrad.grad_mode import enable_grad, mode
 from minigrad.kernel import KERNELS
 from minigrad.mutation import clock
 from minigrad.tensor import Tensor, wrap
+from minigrad.walk import as_tuple, walk
 
 
 class Op:
     """One application of an op, and a node of the graph.
 
-    A subclass defines `forward` (arrays in, array or tuple of arrays out; keeps what backward needs in `self.saved`) and
-    `backward` (gradient arrays in, one gradient per argument out), and for higher orders `gradient` (the same on Tensors,
-    written in ops) or `composed` (the op itself written in ops). An op whose gradient is cheap in ops defines `gradient` only.
+    A subclass defines `forward` (arrays in, array or tuple of arrays out; keeps what backward needs in `self.saved`)
+    and `backward` (gradient arrays in, one gradient per argument out), and for higher orders `gradient` (the same on
+    Tensors, written in ops) or `composed` (the op itself written in ops). An op whose gradient is cheap in ops defines
+    `gradient` only.
     """
 
     inputs = ()  # for each argument the node that made it, None where no gradient is wanted; None once freed
@@ -33,6 +33,7 @@ class Op:
     args = ()  # the raw arguments, kept if there is a `composed` to differentiate
     hooks = None  # [(slot, function)] called with the finished gradient of an output
     outputs = 1
+    ends = False  # whether gradients stay here
     time = 0
     composed = None
     fresh = True  # whether backward's results are new memory or views of dy: then a leaf may keep them without a copy
@@ -42,37 +43,38 @@ class Op:
         """Run the op on Tensors and plain values, and record it if a gradient is wanted."""
         op, arrays, nodes, tracked = cls(), [], [], False
         for a in args:
+            node = None
             if isinstance(a, Tensor):
                 if a.base is not None:
                     a.refresh()
-                nodes.append(a.node)
-                tracked = tracked or a.node is not None
+                node = a.node
+                if node is not None:
+                    tracked = True
+                    if a.slot:
+                        op.slots = [getattr(b, "slot", 0) for b in args]
                 a = a.array
-            else:
-                nodes.append(None)
             arrays.append(a)
-        recorded = tracked and mode.enabled
-        op.inputs = nodes if recorded else [None] * len(nodes)  # before forward, so that it can ask what to save
+            nodes.append(node)
+        tracked = tracked and mode.enabled
+        op.inputs = nodes if tracked else [None] * len(nodes)  # before forward, so that it can ask what to save
         y = op.forward(*arrays)
         out = wrap(y) if type(y) is not tuple else tuple(map(wrap, y))
-        if recorded:
-            op.record(args, arrays, out)
+        if tracked:
+            op.record(arrays, out)
         return out
 
-    def record(self, args, arrays, out):
-        """Become a node: note what is needed later, and stamp the outputs."""
-        for a in args:
-            if isinstance(a, Tensor) and a.slot:
-                self.slots = tuple([a.slot if isinstance(a, Tensor) else 0 for a in args])
-                break
+    def record(self, arrays, out):
+        """Become a node: note what is needed later, and stamp the outputs that can have a gradient."""
+        self.time = next(clock)
         if self.composed is not None:
             self.args = arrays
-        self.time = next(clock)
         if type(out) is not tuple:
-            out = (out,)
+            if out.array.dtype in FLOATS:
+                out.node = self
+            return
         self.outputs = len(out)
         for i, y in enumerate(out):
-            if is_floating(y.array.dtype):
+            if y.array.dtype in FLOATS:
                 y.node, y.slot = self, i
 
     def needs(self, i):
@@ -129,6 +131,7 @@ class Leaf(Op):
     """The end of the graph at a tensor that the user made: adds what arrives to its `grad`."""
 
     final_hooks = None
+    ends = True
 
     def __init__(self, tensor):
         self.tensor = weakref.ref(tensor)  # the tensor owns its leaf, not the other way round
@@ -157,153 +160,6 @@ class Alias(Op):
 
     def gradient(self, dy):
         return dy
-
-
-def as_tuple(x):
-    return tuple(x) if isinstance(x, (tuple, list)) else (x,)
-
-
-# The walk ------------------------------------------------------------------------------------------------------------
-
-
-class Pending:
-    """Gradients on their way: for each (node, slot) the sum of what has come in so far.
-
-    The first to come in is borrowed (it may be a view of another's), the second makes a sum in memory of its own.
-    """
-
-    def __init__(self, on_tensors):
-        self.held, self.owned, self.on_tensors = {}, set(), on_tensors
-
-    def add(self, node, slot, g, fresh):
-        key = node, slot
-        held = self.held.get(key)
-        if held is None:
-            self.held[key] = g
-            if fresh:
-                self.owned.add(key)
-        elif self.on_tensors:
-            self.held[key] = held + g
-        elif key in self.owned:
-            KERNELS["add_forward"](held, held, g)
-        else:
-            self.held[key] = out = empty_like(held)
-            KERNELS["add_forward"](out, held, g)
-            self.owned.add(key)
-
-    def take(self, node):
-        """The finished gradients of all outputs of a node, after their hooks; None where nothing came in."""
-        dys = [self.held.pop((node, slot), None) for slot in range(node.outputs)]
-        for slot, hook in node.hooks or ():
-            if dys[slot] is not None:
-                dys[slot] = self.hooked(hook, dys[slot])
-        return dys
-
-    def hooked(self, hook, dy):
-        result = hook(dy if self.on_tensors else wrap(dy))
-        if result is None:
-            return dy
-        if not isinstance(result, Tensor) or result.shape != dy.shape:
-            raise RuntimeError(f"[hook] must return None or a Tensor of shape {dy.shape}, found {result!r}")
-        return result if self.on_tensors else copy(result.array)
-
-
-def plan(roots, wanted):
-    """For every node on the way from `roots` (to `wanted`, if given): how many edges lead into it."""
-    allowed = None if wanted is None else _leading_to(roots, wanted)
-    edges = {node: 0 for node in roots if allowed is None or node in allowed}
-    stack = list(edges)
-    while stack:
-        node = stack.pop()
-        for source in _sources(node, wanted):
-            if source is None or (allowed is not None and source not in allowed):
-                continue
-            if source in edges:
-                edges[source] += 1
-            else:
-                edges[source] = 1
-                stack.append(source)
-    return edges
-
-
-def _leading_to(roots, wanted):
-    """The nodes from which a wanted node can be reached, those included: children first, without recursion."""
-    leading, seen, stack = set(), set(), [(node, False) for node in roots]
-    while stack:
-        node, sources_done = stack.pop()
-        sources = _sources(node, wanted)
-        if sources_done:
-            if node in wanted or not leading.isdisjoint(sources):
-                leading.add(node)
-        elif node not in seen:
-            seen.add(node)
-            stack.append((node, True))
-            stack.extend((source, False) for source in sources if source is not None)
-    return leading
-
-
-def _sources(node, wanted):
-    """Where the gradients of a node go. A freed one passes none on: it may only be where they are wanted."""
-    if node.inputs is None and (wanted is None or node not in wanted):
-        raise RuntimeError(
-            f"[backward] second backward through [{node.name()}]: the first freed the arrays it needs. "
-            "Call the first with retain_graph=True, or run the forward pass again"
-        )
-    return node.inputs or ()
-
-
-def walk(roots, seeds, retain_graph, create_graph, wanted=None):
-    """Send the gradients `seeds` back from the (node, slot) `roots`.
-
-    With `wanted` (a set of (node, slot)) returns what reached those and leaves every `grad` alone; else accumulates in the
-    leaves.
-    """
-    nodes = {node for node, _ in wanted} if wanted is not None else None
-    edges = plan([node for node, _ in roots], nodes)
-    pending, found = Pending(create_graph), {}
-    for (node, slot), seed in zip(roots, seeds, strict=True):
-        if node in edges:
-            pending.add(node, slot, seed, fresh=False)
-    ready = [node for node, count in edges.items() if count == 0]
-    with set_grad_enabled(create_graph):
-        while ready:
-            node = ready.pop()
-            owned = (node, 0) in pending.owned and not node.hooks  # a hook may have kept what it was shown
-            dys = pending.take(node)
-            if wanted is not None and node in nodes:
-                found.update({(node, i): dy for i, dy in enumerate(dys) if (node, i) in wanted and dy is not None})
-            if type(node) is Leaf:
-                if wanted is None and dys[0] is not None:
-                    node.accumulate(dys[0], owned)
-            elif any(source in edges for source in node.inputs or ()):  # else what lies below stays for a later walk
-                ready += pass_on(node, dys, edges, pending)
-                if not retain_graph:
-                    node.free()
-    return found
-
-
-def pass_on(node, dys, edges, pending):
-    """Send gradients from a node to the sources of its arguments; returns those that have now got all of theirs."""
-    grads, complete = run(node, dys, pending.on_tensors), []
-    memory = [owner(g) for g in (*grads, *dys) if is_array(g)] if node.fresh else ()
-    for i, source in enumerate(node.inputs):
-        if source not in edges:
-            continue
-        if i < len(grads) and grads[i] is not None:
-            fresh = bool(memory) and is_alone(grads[i], memory)
-            pending.add(source, node.slots[i] if node.slots else 0, grads[i], fresh)
-        edges[source] -= 1
-        if not edges[source]:
-            complete.append(source)
-    return complete
-
-
-def run(node, dys, create_graph):
-    """The gradients of a node's arguments."""
-    if all(dy is None for dy in dys):
-        return ()
-    mutation.check(node)
-    return as_tuple(node.gradient(*dys) if create_graph else node.backward(*dys))
 
 
 # What users call -----------------------------------------------------------------------------------------------------
@@ -358,13 +214,14 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
 
     Args:
         tensors (Tensor or sequence): where to start.
-        grad_tensors (Tensor or sequence, optional): the gradients of some loss there; may be left out for one-element tensors.
+        grad_tensors (Tensor or sequence, optional): the gradients of some loss there; may be left out for one-element
+            tensors.
         retain_graph (bool, optional): keep the graph for another backward; by default as `create_graph`.
         create_graph (bool): record the backward itself, so that gradients can be differentiated again.
         inputs (Tensor or sequence, optional): accumulate into these only.
 
-    Errors: RuntimeError when nothing was recorded, on a second backward through a freed graph, or when a saved array was
-    changed in place.
+    Errors: RuntimeError when nothing was recorded, on a second backward through a freed graph, or when a saved array
+    was changed in place.
 
     >>> import minigrad as mg
     >>> x = mg.tensor(3.0, requires_grad=True)
@@ -387,7 +244,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False):
     """d(outputs)/d(inputs), as a tuple of Tensors; no `grad` is touched.
 
-    Arguments as in `backward`; an input that the outputs do not depend on is an error unless `allow_unused` (then None).
+    Arguments as in `backward`; an input that the outputs do not depend on is an error unless `allow_unused` (None then).
 
     >>> import minigrad as mg
     >>> x = mg.tensor(3.0, requires_grad=True)

@@ -19,7 +19,7 @@ int8 = np.dtype("int8")
 uint8 = np.dtype("uint8")
 bool_ = np.dtype("bool")
 
-FLOATS = (float16, bfloat16, float32, float64)
+FLOATS = (float32, float64, float16, bfloat16)
 HALVES = frozenset((float16, bfloat16))
 INTEGERS = (uint8, int8, int16, int32, int64)
 ALL = (bool_, *INTEGERS, *FLOATS)

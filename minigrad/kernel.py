@@ -34,7 +34,10 @@ class Kernel:
 
     def __call__(self, *args):
         array = args[self.key]
-        body = self.bodies.get((type(array), array.dtype)) or self.choose(array)
+        try:
+            body = self.bodies[type(array), array.dtype]
+        except KeyError:
+            body = self.choose(array)
         body(*args)
 
     def choose(self, array):

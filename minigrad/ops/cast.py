@@ -3,7 +3,7 @@
 from minigrad.autograd import Op
 from minigrad.backend.array import cast, device_of
 from minigrad.dtypes import as_dtype, bfloat16, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
-from minigrad.ops.elementwise import check_tensor
+from minigrad.ops.operands import check_tensor
 from minigrad.tensor import Tensor, method
 
 

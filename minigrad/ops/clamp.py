@@ -3,8 +3,8 @@
 import math
 
 from minigrad.ops.binary import maximum, minimum
-from minigrad.ops.elementwise import check_tensor
 from minigrad.ops.inplace import inplace
+from minigrad.ops.operands import check_tensor
 from minigrad.ops.unary import _clamp
 from minigrad.ops.where import where
 from minigrad.tensor import Tensor, method

@@ -14,9 +14,9 @@ from minigrad.backend.array import empty_like
 from minigrad.dtypes import as_dtype, float64, int64, is_floating
 from minigrad.kernel import kernel
 from minigrad.ops.creation import full
-from minigrad.ops.elementwise import check_tensor
 from minigrad.ops.inplace import inplace
 from minigrad.ops.join import cat, flip
+from minigrad.ops.operands import check_tensor
 from minigrad.ops.reduce import fold
 from minigrad.tensor import check_dim, method
 

@@ -1,8 +1,8 @@
 """elementwise: how a row of the elementwise tables becomes an op.
 
 `@unary(value, grad)` and `@binary(value, grad_a, grad_b)` stand over a function that holds the op's name, arguments and
-documentation. The formulas are written once in Python and run on numpy arrays and on Tensors alike: their first argument `m`
-is numpy or this package's ops. From one row come
+documentation. The formulas are written once in Python and run on numpy arrays and on Tensors alike: their first
+argument `m` is numpy or this package's ops. From one row come
 
     the kernels      tanh_forward(y, x) and tanh_backward(dx, dy, y), references for the C++ row of the same name
     the gradient     on Tensors, for higher orders
@@ -15,17 +15,18 @@ import inspect
 import itertools
 from functools import wraps
 
-import numpy as np
-
 import minigrad.ops as ops
 from minigrad import mutation
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, empty, is_array, owner
-from minigrad.dtypes import _KIND, _TABLE, _python_dtype, bool_, get_default_dtype, is_floating, result_dtype
+from minigrad.dtypes import HALVES, get_default_dtype, is_floating
 from minigrad.grad_mode import mode
 from minigrad.kernel import kernel
 from minigrad.ops.inplace import check_writable, inplace, overwrite
-from minigrad.tensor import Tensor, method, wrap
+from minigrad.ops.operands import broadcast_sizes, check_bools, check_tensor, common, sum_to
+from minigrad.tensor import Tensor, method
+
+SMALL = 4096  # elements up to which one thread of numpy is as good as any
 
 
 def _names(formula):
@@ -40,17 +41,6 @@ def _kernel(name, formula, key=0):
 
     reference.__name__, reference.__doc__ = name, f"{name}: elementwise, see ops/unary.py and ops/binary.py"
     return kernel(key=key)(reference)
-
-
-def check_tensor(op, value, argument="input"):
-    if not isinstance(value, Tensor):
-        raise TypeError(f"[{op}] {argument} must be a Tensor, found {type(value).__name__}")
-
-
-def check_bools(op, *operands):
-    """Raise if an operand is a bool tensor."""
-    if any(isinstance(x, Tensor) and x.array.dtype is bool_ for x in operands):
-        raise RuntimeError(f"[{op}] is not defined for bool tensors: use ~ or logical_not to invert a mask")
 
 
 # One input -----------------------------------------------------------------------------------------------------------
@@ -76,9 +66,8 @@ class Unary(Op):
 
 
 def unary(value, grad, floats=True, bools=True):
-    """Define an op of one tensor. `floats`: integers are converted to the default float dtype first; `bools`: may it be bool.
-
-    The function under the decorator returns the scalars that the formulas take after `x`, if the op has any.
+    """Define an op of one tensor. `floats`: integers are converted to the default float dtype first; `bools`: may it be
+    bool. The function under the decorator returns the scalars that the formulas take after `x`, if the op has any.
     """
 
     def define(function):
@@ -112,98 +101,51 @@ def unary(value, grad, floats=True, bools=True):
 # Two inputs ----------------------------------------------------------------------------------------------------------
 
 
-def broadcast_sizes(op, *shapes):
-    """The shape that shapes broadcast to. Errors: RuntimeError naming those that do not fit."""
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        listed = " and ".join(map(str, shapes))
-        raise RuntimeError(
-            f"[{op}] shapes {listed} do not broadcast: sizes must be equal or 1, counted from the right"
-        ) from None
-
-
 class Binary(Op):
     """y = value(a, b); the subclass made by `@binary` holds kernel and formulas."""
 
     dtype = None  # of the result, where it is not that of the inputs
 
     def forward(self, a, b):
-        shape = a.shape if not is_array(b) or a.shape == b.shape else broadcast_sizes(self.label, a.shape, b.shape)
+        shape, other = self.shapes = a.shape, getattr(b, "shape", ())
+        if other and other != shape:
+            shape = broadcast_sizes(self.label, shape, other)
         y = empty(shape, self.dtype or a.dtype)
         self.forward_kernel(y, a, b)
-        self.keeps = self.table[self.needs(0), self.needs(1)]
-        self.saved = tuple([a if n == "a" else b if n == "b" else y for n in self.keeps])
-        self.shapes = a.shape, b.shape if is_array(b) else ()
+        keep_a, keep_b, keep_y = self.keeps[self.inputs[0] is not None, self.inputs[1] is not None]
+        self.saved = a if keep_a else None, b if keep_b else None, y if keep_y else None
         return y
 
+    def backward(self, dy):
+        """A small gradient of one shape is found by numpy: cheaper than ops that know broadcasts, graphs, threads."""
+        fits = all(node is None or s == dy.shape for node, s in zip(self.inputs, self.shapes, strict=True))
+        if not fits or dy.size > SMALL or not dy.ndim or dy.dtype in HALVES:
+            return super().backward(dy)
+        return self.slopes(array_module(dy), dy, *self.saved)
+
     def gradient(self, dy):
-        known = dict(zip(self.keeps, map(self.wire, self.keeps, self.saved), strict=True))
-        return [
-            sum_to(formula(ops, dy, **{n: known[n] for n in names}), shape) if self.needs(i) else None
-            for i, (formula, names, shape) in enumerate(zip(self.formulas, self.uses, self.shapes, strict=True))
-        ]
+        a, b, y = self.saved
+        a, b = self.input(0, a), self.input(1, b) if is_array(b) else b
+        slopes = self.slopes(ops, dy, a, b, self.output(y))
+        return [g if g is None else sum_to(g, s) for g, s in zip(slopes, self.shapes, strict=False)]
 
-    def wire(self, name, value):
-        if not is_array(value):
-            return value
-        return self.output(value) if name == "y" else self.input("ab".index(name), value)
+    def slopes(self, m, *known):
+        """The gradients that are wanted, by their formulas, before anything is summed over broadcast dimensions."""
+        rows = zip(self.formulas, self.inputs, strict=False)
+        return [None if node is None else formula(m, *pick(known)) for (formula, pick), node in rows]
 
 
-def _savings(uses):
-    """What to save (a, b, y), by whether the gradients of a and of b are needed, from what their formulas use."""
+def _picker(formula):
+    """From (dy, a, b, y) those that a formula names after `m`."""
+    places = [("dy", "a", "b", "y").index(n) for n in _names(formula)[1:]]
+    return lambda known: [known[i] for i in places]
+
+
+def _savings(grads):
+    """Whether to save a, b and y, by whether the gradients of a and of b are wanted: from what their formulas name."""
     pairs = itertools.product((False, True), repeat=2)
-    needed = {p: set().union(*(u for u, wanted in zip(uses, p, strict=False) if wanted)) for p in pairs}
-    return {p: tuple(n for n in ("a", "b", "y") if n in names) for p, names in needed.items()}
-
-
-def sum_to(x, shape):
-    """The adjoint of broadcasting: sum `x` down to `shape`."""
-    return x if x.shape == shape else ops.sum_to_size(x, shape)
-
-
-def common(op, a, b, floats=False, wraps=True):
-    """Both operands in their common dtype: Tensors are cast, a number on the right stays one where it can.
-
-    `floats`: integers are converted to floats. `wraps`: numbers too large for an integer dtype wrap around.
-    """
-    if not isinstance(a, Tensor):
-        check_tensor(op, b, "one operand")
-        a = operand(op, a, b.dtype)
-    if not isinstance(b, Tensor):
-        dtype = a.array.dtype
-        if isinstance(b, (bool, int, float)) and _KIND[dtype] >= _KIND[_python_dtype(b)]:
-            if is_floating(dtype):
-                return a, b
-            if not floats:
-                return a, wrapped(b, dtype) if wraps else b
-        b = operand(op, b, dtype)
-    x, y = a.array.dtype, b.array.dtype
-    if x is y and not (floats and not is_floating(x)):
-        return a, b
-    dtype = _TABLE[x, y] if a.array.ndim and b.array.ndim else result_dtype((a.array, b.array))
-    if floats and not is_floating(dtype):
-        dtype = get_default_dtype()
-    return a if x is dtype else a.to(dtype), b if y is dtype else b.to(dtype)
-
-
-def wrapped(number, dtype):
-    """A Python number as an integer dtype stores it: its lowest bits."""
-    if dtype is bool_:
-        return number
-    bits = 8 * dtype.itemsize
-    low = int(number) & ((1 << bits) - 1)
-    return low - (1 << bits) if dtype.kind == "i" and low >> (bits - 1) else low
-
-
-def operand(op, value, like):
-    """A number or numpy array as a Tensor; a number takes dtype `like` unless it is of a higher kind."""
-    if isinstance(value, (bool, int, float)):
-        dtype = result_dtype((np.empty(1, like), value))
-        return wrap(np.asarray(value if is_floating(dtype) else wrapped(value, dtype), dtype))
-    if isinstance(value, (np.ndarray, np.generic)):
-        return ops.as_tensor(value)
-    raise TypeError(f"[{op}] operands must be Tensors or numbers, found {type(value).__name__}")
+    named = {p: {n for g, wanted in zip(grads, p, strict=False) if wanted for n in _names(g)} for p in pairs}
+    return {p: tuple(n in names for n in "aby") for p, names in named.items()}
 
 
 def binary(value, *grads, floats=False, bools=True, dtype=None, inplace_form=True):
@@ -211,10 +153,10 @@ def binary(value, *grads, floats=False, bools=True, dtype=None, inplace_form=Tru
 
     def define(function):
         name = function.__name__.lstrip("_")
-        uses = tuple(tuple(n for n in _names(g) if n in ("a", "b", "y")) for g in grads)
         members = {
             "forward_kernel": _kernel(f"{name}_forward", value, key=0 if dtype is None else 1),
-            **{"table": _savings(uses), "uses": uses, "formulas": grads, "dtype": dtype, "label": name},
+            "formulas": [(g, _picker(g)) for g in grads],
+            **{"keeps": _savings(grads), "dtype": dtype, "label": name},
         }
         cls = type(name.title().replace("_", ""), (Binary,), members)
 

@@ -9,7 +9,7 @@ from minigrad.autograd import Op
 from minigrad.backend.array import contiguous, empty
 from minigrad.dtypes import INTEGERS, float64, int64, is_floating
 from minigrad.kernel import kernel
-from minigrad.ops.elementwise import check_tensor
+from minigrad.ops.operands import check_tensor
 from minigrad.tensor import wrap
 
 

@@ -15,7 +15,7 @@ from minigrad.autograd import Op
 from minigrad.backend.array import empty
 from minigrad.dtypes import int64
 from minigrad.kernel import kernel
-from minigrad.ops.elementwise import check_tensor
+from minigrad.ops.operands import check_tensor
 from minigrad.ops.reduce import as_dims, fold, reduced_shape
 from minigrad.tensor import Tensor, check_dim, method, wrap
 

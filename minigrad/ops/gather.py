@@ -10,11 +10,11 @@ All are indices as in `indexing.py` and `index_put.py`: `along` says which, the 
 import numpy as np
 
 from minigrad.dtypes import INTEGERS, int64
-from minigrad.ops.elementwise import broadcast_sizes, check_tensor
 from minigrad.ops.embedding import check_bounds
 from minigrad.ops.index_put import index_put
 from minigrad.ops.indexing import Take
 from minigrad.ops.inplace import inplace
+from minigrad.ops.operands import broadcast_sizes, check_tensor
 from minigrad.ops.where import check_mask
 from minigrad.tensor import Tensor, check_dim, method, wrap
 

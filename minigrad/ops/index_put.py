@@ -12,9 +12,9 @@ from minigrad.backend.array import contiguous
 from minigrad.dtypes import bool_
 from minigrad.grad_mode import mode
 from minigrad.ops.creation import as_tensor
-from minigrad.ops.elementwise import sum_to
 from minigrad.ops.indexing import AddAt, Slice, Take, arrays_in, explained, is_basic, parse, reach_of, read
 from minigrad.ops.inplace import check_writable, overwrite
+from minigrad.ops.operands import sum_to
 from minigrad.tensor import Tensor, method, wrap
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.autograd import Op, as_tuple
 from minigrad.backend.array import contiguous, empty
 from minigrad.dtypes import result_dtype
-from minigrad.ops.elementwise import check_tensor
+from minigrad.ops.operands import check_tensor
 from minigrad.tensor import check_dim, method
 
 

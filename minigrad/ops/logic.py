@@ -2,8 +2,8 @@
 
 from minigrad.backend.array import array_module
 from minigrad.dtypes import float64, is_floating
-from minigrad.ops.elementwise import broadcast_sizes, check_tensor, common
 from minigrad.ops.inplace import inplace
+from minigrad.ops.operands import broadcast_sizes, check_tensor, common
 from minigrad.ops.reduce import as_dims
 from minigrad.tensor import method, wrap
 

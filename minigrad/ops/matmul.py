@@ -12,7 +12,7 @@ from minigrad.autograd import Op
 from minigrad.backend.array import contiguous, empty
 from minigrad.dtypes import is_floating
 from minigrad.kernel import kernel
-from minigrad.ops.elementwise import broadcast_sizes, check_tensor, sum_to
+from minigrad.ops.operands import broadcast_sizes, check_tensor, sum_to
 from minigrad.ops.reduce import sum_forward
 from minigrad.tensor import method
 

@@ -4,9 +4,9 @@ import numpy as np
 
 from minigrad.ops.binary import add, div, eq, ge, gt, le, lt, mul, ne, pow, sub
 from minigrad.ops.creation import as_tensor
-from minigrad.ops.elementwise import operand
 from minigrad.ops.logic import bitwise_and, bitwise_not, bitwise_or, bitwise_xor
 from minigrad.ops.matmul import matmul
+from minigrad.ops.operands import operand
 from minigrad.ops.rounding import floor_divide, remainder
 from minigrad.ops.shape import permute, transpose
 from minigrad.ops.unary import abs, neg

@@ -8,9 +8,9 @@ One piece is an index (`indexing.py`); several are one op, `Parts`, so that back
 from functools import partial
 
 from minigrad.ops.creation import zeros
-from minigrad.ops.elementwise import check_tensor
 from minigrad.ops.indexing import Slice
 from minigrad.ops.join import cat, stack
+from minigrad.ops.operands import check_tensor
 from minigrad.ops.shape import View, link
 from minigrad.tensor import check_dim, method
 

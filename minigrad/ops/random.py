@@ -3,8 +3,8 @@
 from minigrad import mutation
 from minigrad.dtypes import as_dtype, float32, get_default_dtype, int64, is_floating
 from minigrad.ops.creation import _check_device, as_shape
-from minigrad.ops.elementwise import check_tensor
 from minigrad.ops.inplace import check_writable, copy_forward
+from minigrad.ops.operands import check_tensor
 from minigrad.random import default_generator
 from minigrad.tensor import Tensor, method, wrap
 

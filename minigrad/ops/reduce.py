@@ -13,7 +13,7 @@ from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty, empty_like
 from minigrad.dtypes import float64, get_default_dtype, int64, is_floating
 from minigrad.kernel import KERNELS, kernel
-from minigrad.ops.elementwise import check_tensor
+from minigrad.ops.operands import check_tensor
 from minigrad.tensor import check_dim, method
 
 # Kernels: x is (outer, n, inner), results are (outer, inner) -----------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.autograd import Op
 from minigrad.backend.array import contiguous as contiguous_array
 from minigrad.backend.array import copy, owner
-from minigrad.ops.elementwise import check_tensor, sum_to
+from minigrad.ops.operands import check_tensor, sum_to
 from minigrad.tensor import check_dim, method
 
 

@@ -7,10 +7,10 @@ diag    y = the k-th diagonal of x, or a matrix with x as its k-th diagonal     
 import numpy as np
 
 from minigrad.ops.creation import zeros
-from minigrad.ops.elementwise import check_tensor
 from minigrad.ops.index_put import index_put
 from minigrad.ops.indexing import Take
 from minigrad.ops.inplace import inplace
+from minigrad.ops.operands import check_tensor
 from minigrad.tensor import method, wrap
 
 

@@ -8,8 +8,8 @@ from minigrad.backend.array import array_module, empty, is_array
 from minigrad.dtypes import bool_, result_dtype
 from minigrad.kernel import kernel
 from minigrad.ops.creation import tensor
-from minigrad.ops.elementwise import broadcast_sizes, check_tensor, common, sum_to
 from minigrad.ops.inplace import inplace
+from minigrad.ops.operands import broadcast_sizes, check_tensor, common, sum_to
 from minigrad.tensor import Tensor, method, wrap
 
 
