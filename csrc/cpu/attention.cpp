@@ -16,8 +16,15 @@ namespace minigrad {
 namespace {
 
 constexpr Size kBlock = 56;
+constexpr Size kLine = 16;                 // floats in a cache line: no vector is longer
 constexpr Size kTaskWork = Size{1} << 19;  // multiplications that make a thread worth its while
 constexpr Size kManyBatches = 8;           // from here on every thread takes whole batches
+
+Size whole_vectors(Size n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+void clear(float* row, Size begin, Size end) {
+  if (begin < end) std::fill(row + begin, row + end, 0.0f);
+}
 
 struct Problem {
   const float *q, *k, *v;
@@ -29,7 +36,7 @@ struct Problem {
   Size blocks() const { return (rows + kBlock - 1) / kBlock; }
   Size visible(Size row) const { return causal ? std::min(row + 1, keys) : keys; }
   // An odd number of cache lines, so that rows of one column do not share a place in the cache.
-  Size stride() const { return (keys + kLanes - 1) / kLanes * kLanes + kLanes; }
+  Size stride() const { return ((keys + kLine - 1) / kLine | 1) * kLine; }
 };
 
 Problem check(const In<float>& q, const In<float>& k, const In<float>& v, const InView<float>& mask, double scale,
@@ -50,6 +57,9 @@ Problem check(const In<float>& q, const In<float>& k, const In<float>& v, const 
   return p;
 }
 
+Matrix as_is(const float* data, Size cols) { return {data, cols, 1}; }
+Matrix transposed(const float* data, Size cols) { return {data, 1, cols}; }
+
 // scores += the mask's row for that query.
 void add_mask(const InView<float>& mask, Size b, Size query, Size n, float* scores) {
   const Size step = mask.strides[mask.ndim - 1];
@@ -62,25 +72,22 @@ void add_mask(const InView<float>& mask, Size b, Size query, Size n, float* scor
     for (Size j = 0; j < n; ++j) scores[j] += *reinterpret_cast<const float*>(row + j * step);
 }
 
-// f(query, its scores up to what it may see) for `count` queries from `first`. What f leaves there counts; the rest
-// becomes 0.
+// f(query, its scores up to what it may see, -inf in the rest of the last vector) for `count` queries from `first`.
+// What f leaves there counts; the rest becomes 0.
 template <class F>
 void for_scores(const Problem& p, Size b, Size first, Size count, float* scores, const F& f) {
   const Size stride = p.stride(), keys = p.visible(first + count - 1);
-  gemm({count,
-        keys,
-        p.width,
-        {p.q + (b * p.rows + first) * p.width, p.width, 1},
-        {p.k + b * p.keys * p.width, 1, p.width},
-        scores,
-        stride});
+  const Matrix q = as_is(p.q + (b * p.rows + first) * p.width, p.width);
+  gemm({count, keys, p.width, q, transposed(p.k + b * p.keys * p.width, p.width), scores, stride});
   parallel_for(count, row_grain(keys), [&](Size begin, Size end) {
     for (Size i = begin; i < end; ++i) {
-      LongRow<float> row{scores + i * stride, p.visible(first + i)};
+      const Size seen = p.visible(first + i);
+      LongRow<float> row{scores + i * stride, whole_vectors(seen)};
       row.each([&](auto at) { row.put(at, row[at] * VFloat(p.scale)); });
-      if (p.mask.data) add_mask(p.mask, b, first + i, row.cols, row.data);
+      if (p.mask.data) add_mask(p.mask, b, first + i, seen, row.data);
+      std::fill(row.data + seen, row.data + row.cols, -std::numeric_limits<float>::infinity());
       f(i, row);
-      std::fill(row.data + row.cols, row.data + keys, 0.0f);
+      clear(row.data, row.cols, keys);
     }
   });
 }
@@ -98,13 +105,8 @@ void forward_block(const Problem& p, Size b, Size first, float* scores, float* y
     factor[i] = total == 0 ? 0.0f : 1 / total;
     lse[at + i] = total == 0 ? HUGE_VAL : std::log(static_cast<double>(total)) + peak;
   });
-  gemm({count,
-        p.value_width,
-        keys,
-        {scores, p.stride(), 1},
-        {p.v + b * p.keys * p.value_width, p.value_width, 1},
-        y + at * p.value_width,
-        p.value_width});
+  const Matrix v = as_is(p.v + b * p.keys * p.value_width, p.value_width);
+  gemm({count, p.value_width, keys, as_is(scores, p.stride()), v, y + at * p.value_width, p.value_width});
   for (Size i = 0; i < count; ++i) {
     LongRow<float> row{y + (at + i) * p.value_width, p.value_width};
     row.each([&](auto at) { row.put(at, row[at] * VFloat(factor[i])); });
@@ -122,7 +124,9 @@ void backward_block(const Problem& p, const Gradients& g, Size b, Size first, fl
   const Size count = std::min(kBlock, p.rows - first), at = b * p.rows + first, keys = p.visible(first + count - 1);
   const Size stride = p.stride(), width = p.width, value_width = p.value_width, key = b * p.keys;
   const float *dy = g.dy + at * value_width, *y = g.y + at * value_width;
-  gemm({count, keys, value_width, {dy, value_width, 1}, {p.v + key * value_width, 1, value_width}, ds, stride});
+  const Matrix q = as_is(p.q + at * width, width), k = as_is(p.k + key * width, width);
+  gemm(
+      {count, keys, value_width, as_is(dy, value_width), transposed(p.v + key * value_width, value_width), ds, stride});
   for_scores(p, b, first, count, probabilities, [&](Size i, auto& row) {
     const double lse = g.lse[at + i];
     const VFloat high(static_cast<float>(lse)),
@@ -135,19 +139,13 @@ void backward_block(const Problem& p, const Gradients& g, Size b, Size first, fl
       row.put(at, share);
       slope.put(at, share * (slope[at] - mean) * VFloat(p.scale));
     });
-    std::fill(slope.data + slope.cols, slope.data + keys, 0.0f);
+    clear(slope.data, slope.cols, keys);
   });
-  gemm({keys,
-        value_width,
-        count,
-        {probabilities, 1, stride},
-        {dy, value_width, 1},
-        g.dv + key * value_width,
-        value_width,
-        nullptr,
+  float *dq = g.dq + at * width, *dk = g.dk + key * width, *dv = g.dv + key * value_width;
+  gemm({keys, value_width, count, transposed(probabilities, stride), as_is(dy, value_width), dv, value_width, nullptr,
         true});
-  gemm({count, width, keys, {ds, stride, 1}, {p.k + key * width, width, 1}, g.dq + at * width, width});
-  gemm({keys, width, count, {ds, 1, stride}, {p.q + at * width, width, 1}, g.dk + key * width, width, nullptr, true});
+  gemm({count, width, keys, as_is(ds, stride), k, dq, width});
+  gemm({keys, width, count, transposed(ds, stride), q, dk, width, nullptr, true});
 }
 
 }  // namespace

@@ -17,9 +17,9 @@ from minigrad.dtypes import bool_, float32, float64
 from minigrad.kernel import kernel
 from minigrad.ops.creation import tensor
 from minigrad.ops.dropout import dropout
+from minigrad.ops.elementwise import broadcast_sizes, check_tensor
 from minigrad.ops.loss import check_floating
 from minigrad.ops.matmul import matmul
-from minigrad.ops.operands import broadcast_sizes, check_tensor
 from minigrad.ops.softmax import softmax
 from minigrad.ops.where import masked_fill, where
 from minigrad.tensor import wrap

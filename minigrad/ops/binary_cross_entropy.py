@@ -6,8 +6,8 @@ The second is the first of sigmoid(x) and never overflows. In the first, logarit
 """
 
 from minigrad.ops.creation import full_like
+from minigrad.ops.elementwise import common
 from minigrad.ops.loss import check_floating, check_reduction, pointwise, reduced
-from minigrad.ops.operands import common
 from minigrad.ops.unary import _sigmoid
 
 _LOWEST_LOG, _LEAST_VARIANCE = -100.0, 1e-12

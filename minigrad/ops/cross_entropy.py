@@ -13,6 +13,7 @@ from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty, empty_like
 from minigrad.dtypes import float64, is_floating
 from minigrad.kernel import kernel
+from minigrad.ops.elementwise import check_tensor
 from minigrad.ops.loss import (
     as_rows,
     check_classes,
@@ -23,7 +24,6 @@ from minigrad.ops.loss import (
     reduced,
 )
 from minigrad.ops.nll_loss import own_weights, reduce_rows
-from minigrad.ops.operands import check_tensor
 from minigrad.ops.softmax import log_softmax
 from minigrad.ops.where import where
 from minigrad.tensor import wrap

@@ -10,7 +10,7 @@ from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty, empty_like
 from minigrad.dtypes import float64, int64, is_floating, uint8
 from minigrad.kernel import kernel
-from minigrad.ops.operands import check_tensor
+from minigrad.ops.elementwise import check_tensor
 
 REDUCTIONS = ("mean", "sum", "none")
 

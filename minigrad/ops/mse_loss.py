@@ -5,8 +5,8 @@ The reduction is part of the op, see `pointwise` in loss.py. Kernels: csrc/cpu/m
 
 import warnings
 
+from minigrad.ops.elementwise import broadcast_sizes, common
 from minigrad.ops.loss import check_floating, check_reduction, pointwise, reduced
-from minigrad.ops.operands import broadcast_sizes, common
 
 MseLoss = pointwise(
     "mse_loss",

@@ -9,7 +9,7 @@ from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty_like
 from minigrad.dtypes import as_dtype, float64, get_default_dtype, is_floating
 from minigrad.kernel import kernel
-from minigrad.ops.operands import check_tensor
+from minigrad.ops.elementwise import check_tensor
 from minigrad.tensor import check_dim, method
 
 
