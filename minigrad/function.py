@@ -89,7 +89,8 @@ class Call(Op):
     def finish(self, ctx, args, results, outs):
         """Become a node that knows where the saved tensors stand in the graph."""
         self.inputs = [a.node if isinstance(a, Tensor) else None for a in args]
-        self.record(args, (), ())
+        self.slots = [getattr(a, "slot", 0) for a in args]
+        self.record((), ())
         self.ctx, self.outputs = ctx, len(outs)
         self.given, self.made = map(_kinds, (args, outs))
         for slot, (result, y) in enumerate(zip(results, outs, strict=True)):

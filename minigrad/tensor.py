@@ -234,9 +234,12 @@ def _rebuild(kind, array, requires_grad):
     return out.requires_grad_(requires_grad)
 
 
+_blank = object.__new__
+
+
 def wrap(array, node=None, slot=0):
     """A Tensor around a raw array, with no checks and no copy."""
-    out = Tensor.__new__(Tensor)
+    out = _blank(Tensor)
     out.array = array
     if node is not None:
         out.node, out.slot = node, slot

@@ -6,7 +6,7 @@ its way.
 """
 
 from minigrad import mutation
-from minigrad.backend.array import copy, empty_like, is_alone, owner, quiet
+from minigrad.backend.array import copy, empty_like, is_alone, quiet
 from minigrad.grad_mode import set_grad_enabled
 from minigrad.kernel import KERNELS
 from minigrad.tensor import Tensor, wrap
@@ -25,14 +25,15 @@ class Pending:
     def __init__(self, on_tensors):
         self.held, self.owned, self.on_tensors = {}, set(), on_tensors
 
-    def add(self, node, slot, g, fresh=False):
+    def add(self, node, slot, g, beside=()):
+        """Add `g` to what has come in. `beside`: all arrays that may share its memory, or empty if it is not to be kept."""
         sums = self.held.get(node)
         if sums is None:
             sums = self.held[node] = [None] * node.outputs
         held = sums[slot]
         if held is None:
             sums[slot] = g
-            if fresh:
+            if beside and is_alone(g, beside):
                 self.owned.add((node, slot))
         elif self.on_tensors:
             sums[slot] = held + g
@@ -142,20 +143,15 @@ def walk(roots, seeds, retain_graph, create_graph, wanted=None):
 def pass_on(node, dys, edges, pending, ready):
     """Send gradients from a node to the sources of its arguments; those that now have all of theirs become ready."""
     grads = run(node, dys, pending.on_tensors)
+    arrays = (*grads, *dys) if node.fresh and not pending.on_tensors else ()
     for i, source in enumerate(node.inputs):
         if source not in edges:
             continue
         left = edges[source] = edges[source] - 1
         if i < len(grads) and grads[i] is not None:
-            fresh = (left or source.ends) and not pending.on_tensors and node.fresh and is_new(grads[i], grads, dys)
-            pending.add(source, node.slots[i] if node.slots else 0, grads[i], fresh)
+            pending.add(source, node.slots[i] if node.slots else 0, grads[i], arrays if left or source.ends else ())
         if not left:
             ready.append(source)
-
-
-def is_new(g, grads, dys):
-    """Whether nobody else looks into the memory of `g`: it may be kept and added into without a copy."""
-    return is_alone(g, [owner(a) for a in (*grads, *dys) if a is not None])
 
 
 def run(node, dys, create_graph):

@@ -53,7 +53,8 @@ def cast(x, dtype):
 
 def owner(x):
     """The array that holds the memory that `x` is a view of."""
-    return x.base if is_view(x) else x
+    base = x.base
+    return base if isinstance(base, np.ndarray) else x
 
 
 def is_view(x):
@@ -65,7 +66,7 @@ def device_of(x):
     return "cpu"
 
 
-def is_alone(x, owners):
-    """Whether no other array of a list shares memory with `x` (given the list's owners, that of `x` among them once)."""
-    mine = owner(x)
-    return x.flags.writeable and sum(other is mine for other in owners) == 1
+def is_alone(x, arrays):
+    """Whether none of `arrays` but `x` itself, which is among them, shares memory with it."""
+    owners = [id(owner(a)) for a in arrays if a is not None]
+    return x.flags.writeable and owners.count(id(owner(x))) == 1

@@ -22,10 +22,6 @@ def _sub(input, other):
     """y = a - b"""
 
 
-def _scaled(other, alpha):
-    return other if alpha == 1 else other * alpha
-
-
 @method
 def add(input, other, *, alpha=1):
     """y = a + alpha b        da = dy, db = alpha dy
@@ -38,7 +34,7 @@ def add(input, other, *, alpha=1):
     >>> mg.add(mg.tensor([1.0, 2.0]), 10)
     tensor([11., 12.])
     """
-    return _add(input, _scaled(other, alpha))
+    return _add(input, other if alpha == 1 else other * alpha)
 
 
 @method
@@ -49,7 +45,7 @@ def sub(input, other, *, alpha=1):
     >>> mg.sub(mg.tensor([1.0, 2.0]), mg.tensor([3.0, 3.0]), alpha=2)
     tensor([-5., -4.])
     """
-    return _sub(input, _scaled(other, alpha))
+    return _sub(input, other if alpha == 1 else other * alpha)
 
 
 @binary(lambda m, a, b: a * b, lambda m, dy, b: dy * b, lambda m, dy, a: dy * a)

@@ -19,7 +19,7 @@ import minigrad.ops as ops
 from minigrad import mutation
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, empty, is_array, owner
-from minigrad.dtypes import HALVES, get_default_dtype, is_floating
+from minigrad.dtypes import FLOATS, HALVES, bool_, get_default_dtype, is_floating
 from minigrad.grad_mode import mode
 from minigrad.kernel import kernel
 from minigrad.ops.inplace import check_writable, inplace, overwrite
@@ -52,7 +52,7 @@ class Unary(Op):
     def forward(self, x, *scalars):
         y = empty(x.shape, x.dtype)
         self.forward_kernel(y, x, *scalars)
-        self.saved, self.scalars = tuple([x if name == "x" else y for name in self.keeps]), scalars
+        self.saved, self.scalars = (x,) if self.keeps == "x" else (y,) if self.keeps else (), scalars
         return y
 
     def backward(self, dy):
@@ -61,7 +61,7 @@ class Unary(Op):
         return dx
 
     def gradient(self, dy):
-        saved = [self.input(0, a) if n == "x" else self.output(a) for n, a in zip(self.keeps, self.saved, strict=True)]
+        saved = [self.input(0, a) if self.keeps == "x" else self.output(a) for a in self.saved]
         return self.formula(ops, dy, *saved, *self.scalars)
 
 
@@ -72,11 +72,10 @@ def unary(value, grad, floats=True, bools=True):
 
     def define(function):
         name = function.__name__.lstrip("_")  # a leading underscore: the row serves a public function written below it
-        keeps = tuple(n for n in _names(grad) if n in ("x", "y"))
         members = {
             "forward_kernel": _kernel(f"{name}_forward", value),
             "backward_kernel": _kernel(f"{name}_backward", grad),
-            **{"formula": staticmethod(grad), "keeps": keeps},
+            **{"formula": staticmethod(grad), "keeps": "".join(n for n in _names(grad) if n in "xy")},
         }
         cls = type(name.title().replace("_", ""), (Unary,), members)
         has_scalars = len(inspect.signature(function).parameters) > 1
@@ -84,7 +83,7 @@ def unary(value, grad, floats=True, bools=True):
         @wraps(function)
         def public(input, *args, **kwargs):
             check_tensor(name, input)
-            if not is_floating(input.array.dtype):
+            if input.array.dtype not in FLOATS:
                 if not bools:
                     check_bools(name, input)
                 input = input.to(get_default_dtype()) if floats else input
@@ -107,7 +106,7 @@ class Binary(Op):
     dtype = None  # of the result, where it is not that of the inputs
 
     def forward(self, a, b):
-        shape, other = self.shapes = a.shape, getattr(b, "shape", ())
+        shape, other = self.shapes = a.shape, () if type(b) is float else getattr(b, "shape", ())
         if other and other != shape:
             shape = broadcast_sizes(self.label, shape, other)
         y = empty(shape, self.dtype or a.dtype)
@@ -162,8 +161,9 @@ def binary(value, *grads, floats=False, bools=True, dtype=None, inplace_form=Tru
 
         @wraps(function)
         def public(input, other):
-            if type(other) is float and type(input) is Tensor and is_floating(input.array.dtype):
-                return cls.apply(input, other)
+            mine = input.array.dtype if isinstance(input, Tensor) else bool_
+            if mine in FLOATS and (type(other) is float or (isinstance(other, Tensor) and other.array.dtype is mine)):
+                return cls.apply(input, other)  # the everyday case: nothing to convert
             if not bools:
                 check_bools(name, input, other)
             return cls.apply(*common(name, input, other, floats, dtype is None))
