@@ -53,7 +53,10 @@ class BuildExtension(build_ext):
         def compile_one(source, target):
             newest = max(os.path.getmtime(source), newest_header)
             if self.force or not os.path.exists(target) or os.path.getmtime(target) < newest:
-                self.single_compile([source], output_dir=output_dir, **options)
+                # bindings.cpp is pybind11 and short calls: optimising it fully doubles the build and gains nothing.
+                quick = ["-O1"] if "bindings" in source and not MSVC else []
+                flags = [*(options.get("extra_postargs") or []), *quick]
+                self.single_compile([source], output_dir=output_dir, **{**options, "extra_postargs": flags})
 
         with ThreadPoolExecutor(os.cpu_count()) as workers:
             list(workers.map(compile_one, sources, objects))

@@ -15,12 +15,10 @@ namespace minigrad {
 namespace tile {
 
 constexpr Size W = VFloat::lanes;
-#if defined(__AVX512F__)
-constexpr int kRows = 14, kVectors = 2;  // 28 accumulators of 32 registers
-#elif defined(__aarch64__)
-constexpr int kRows = 8, kVectors = 3;
+#if defined(__aarch64__)
+constexpr int kRows = 8, kVectors = 3;  // 24 accumulators of 32 registers
 #else
-constexpr int kRows = 6, kVectors = 2;  // 12 accumulators of 16 registers
+constexpr int kRows = W == 16 ? 14 : 6, kVectors = 2;  // 28 of AVX-512's 32 registers, 12 of 16 otherwise
 #endif
 constexpr Size kPanel = kVectors * W;
 
@@ -39,8 +37,14 @@ struct Target {
   bool add;               // C += instead of C =
 };
 
+#if defined(__GNUC__)
+#define MINIGRAD_NOINLINE __attribute__((noinline))  // one body for all tiles keeps the build short
+#else
+#define MINIGRAD_NOINLINE
+#endif
+
 // Any tile, element by element: `width` floats to a row.
-inline void store_any(const float* tile, Size width, const Target& t) {
+MINIGRAD_NOINLINE inline void store_any(const float* tile, Size width, const Target& t) {
   for (Size i = 0; i < t.rows; ++i)
     for (Size j = 0; j < t.cols; ++j) {
       float& c = t.c[i * t.row + j * t.col];
@@ -50,22 +54,27 @@ inline void store_any(const float* tile, Size width, const Target& t) {
     }
 }
 
-// A whole tile of R rows that are columns of C, turned in registers.
+// W rows of `from`, `width` apart, as W columns of `to`.
+MINIGRAD_NOINLINE inline void turn(const float* from, Size width, float* to) {
+  VFloat square[W];
+  for (Size i = 0; i < W; ++i) square[i] = VFloat::load(from + i * width);
+  transpose(square);
+  for (Size i = 0; i < W; ++i) square[i].store(to + i * W);
+}
+
+// A whole tile of R rows that are columns of C. `tile` has room for R rounded up to a multiple of W.
 template <int R>
-void store_turned(const float* tile, Size width, const Target& t) {
+MINIGRAD_NOINLINE void store_turned(const float* tile, Size width, const Target& t) {
+  alignas(64) float square[W * W];
   for (Size j = 0; j < t.cols; j += W)
     for (int top = 0; top < R; top += W) {
-      VFloat square[W];
+      turn(tile + top * width + j, width, square);
       const int rows = std::min<int>(W, R - top);
-      for (int i = 0; i < rows; ++i) {
-        square[i] = VFloat::load(tile + (top + i) * width + j);
-        if (t.row_bias) square[i] += VFloat(t.row_bias[top + i]);
-      }
-      for (int i = rows; i < W; ++i) square[i] = VFloat(0.0f);
-      transpose(square);
+      const VFloat bias = t.row_bias ? VFloat::load(t.row_bias + top, rows) : VFloat(0.0f);
       for (int l = 0; l < W; ++l) {
         float* c = t.c + top + (j + l) * t.col;
-        (t.add ? VFloat::load(c, rows) + square[l] : square[l]).store(c, rows);
+        const VFloat value = VFloat::load(square + l * W) + bias;
+        (t.add ? VFloat::load(c, rows) + value : value).store(c, rows);
       }
     }
 }
@@ -104,7 +113,7 @@ void multiply(Size depth, Matrix x, const float* y, Size y_row, float* panel, co
     return;
   }
   // By way of memory, so that no other function sees `acc`: g++ would keep it there from the start.
-  alignas(64) float spilled[R * N * W];
+  alignas(64) float spilled[(R + W - 1) / W * W * N * W];  // room for whole squares
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8

@@ -86,50 +86,63 @@ void loop(Size n, const F& f, Y y, X... x) {
   if (i < n) y.store(i, f(x.load(i, n - i)...), n - i);
 }
 
-// One row: pointers and element steps of y and the inputs.
+// The loops over a row for one function, by how the operands lie. The function's type is forgotten here, so that all
+// that stands around the loops is compiled once per signature.
+template <class Y, class... X>
+struct Loops {
+  using Pointers = std::tuple<const X*...>;
+  using Body = void (*)(const void* f, Size n, Y* y, const Pointers& x, const Size* step);
+  static constexpr int inputs = int(sizeof...(X));
+  const void* f;
+  Body strided, dense, number[inputs];  // any steps; all run on; all do but input i, one number for the whole row
+
+  Body choose(const Size* step) const {
+    int running = 0, number_at = 0;
+    for (int i = 0; i < inputs; ++i) {
+      running += step[i + 1] == 1;
+      if (step[i + 1] == 0) number_at = i;
+    }
+    if (step[0] != 1 || running < inputs - 1) return strided;
+    if (running == inputs) return dense;
+    return step[number_at + 1] == 0 ? number[number_at] : strided;
+  }
+};
+
 template <class F, class Y, class... X>
 struct Row {
-  template <class T>
-  static Splat<T> splat(T* p) {
-    return {Lanes<std::remove_const_t<T>>::widen(Simd<std::remove_const_t<T>, W>(*p))};
-  }
+  using Pointers = std::tuple<const X*...>;
 
   template <int S, int I, class T>
   static auto operand(T* p) {
+    using U = std::remove_const_t<T>;
     if constexpr (S == I)
-      return splat(p);
+      return Splat<T>{Lanes<U>::widen(Simd<U, W>(*p))};
     else
       return Contiguous<T>{p};
   }
 
-  // All contiguous but input S, one number for the whole row; S = -1 for none.
+  // All run on but input S; S = -1 for none.
   template <int S, std::size_t... I>
-  static void dense(const F& f, Size n, Y* y, std::tuple<const X*...> x, const Size*, std::index_sequence<I...>) {
-    loop(n, f, Contiguous<Y>{y}, operand<S, int(I)>(std::get<I>(x))...);
+  static void dense(const void* f, Size n, Y* y, const Pointers& x, const Size*) {
+    loop(n, *static_cast<const F*>(f), Contiguous<Y>{y}, operand<S, int(I)>(std::get<I>(x))...);
   }
 
   template <std::size_t... I>
-  static void strided(const F& f, Size n, Y* y, std::tuple<const X*...> x, const Size* step,
-                      std::index_sequence<I...>) {
-    loop(n, f, Strided<Y>{y, step[0]}, Strided<const X>{std::get<I>(x), step[I + 1]}...);
+  static void strided(const void* f, Size n, Y* y, const Pointers& x, const Size* step) {
+    loop(n, *static_cast<const F*>(f), Strided<Y>{y, step[0]}, Strided<const X>{std::get<I>(x), step[I + 1]}...);
   }
 
-  using Body = void (*)(const F&, Size, Y*, std::tuple<const X*...>, const Size*, std::index_sequence_for<X...>);
-
-  // The body for rows of these steps: dense where y runs on and at most one input is a single number.
-  template <std::size_t... I>
-  static Body choose(const Size* step, std::index_sequence<I...>) {
-    int running = 0, number = -1;
-    for (int i = 0; i < int(sizeof...(X)); ++i) {
-      running += step[i + 1] == 1;
-      if (step[i + 1] == 0) number = i;
-    }
-    Body body = &strided;
-    if (step[0] != 1) return body;
-    if (running == int(sizeof...(X))) body = &dense<-1, I...>;
+  template <int S, std::size_t... I>
+  static constexpr typename Loops<Y, X...>::Body with_number() {
     if constexpr (sizeof...(X) > 1)
-      if (running + 1 == int(sizeof...(X))) ((int(I) == number ? void(body = &dense<int(I), I...>) : void()), ...);
-    return body;
+      return &dense<S, I...>;
+    else
+      return &strided<I...>;  // the broadcast of a single number is too rare for a loop of its own
+  }
+
+  template <std::size_t... I>
+  static Loops<Y, X...> loops(const F& f, std::index_sequence<I...>) {
+    return {&f, &strided<I...>, &dense<-1, I...>, {with_number<int(I), I...>()...}};
   }
 };
 
@@ -265,26 +278,26 @@ struct Odometer {
 };
 
 // Elements begin..end of the flat index space, row by row.
-template <class F, class Y, class... X, std::size_t... I>
-void run_range(const Plan<sizeof...(X) + 1>& plan, Size begin, Size end, const F& f, Y* y, std::tuple<const X*...> x,
-               std::index_sequence<I...> inputs) {
+template <class Y, class... X, std::size_t... I>
+void run_range(const Plan<sizeof...(X) + 1>& plan, const Loops<Y, X...>& loops, Size begin, Size end, Y* y,
+               const std::tuple<const X*...>& x, std::index_sequence<I...>) {
   const int last = plan.ndim - 1;
-  const auto body = Row<F, Y, X...>::choose(plan.step[last], inputs);
+  const auto body = loops.choose(plan.step[last]);
   for (Odometer<sizeof...(X) + 1> at(plan, begin); begin < end;) {
     const Size n = std::min(plan.shape[last] - at.index[last], end - begin);
-    const std::tuple<const X*...> inputs_here(std::get<I>(x) + at.offset[I + 1]...);
-    body(f, n, y + at.offset[0], inputs_here, plan.step[last], inputs);
+    const std::tuple<const X*...> here(std::get<I>(x) + at.offset[I + 1]...);
+    body(loops.f, n, y + at.offset[0], here, plan.step[last]);
     at.advance(n);
     begin += n;
   }
 }
 
-template <class F, class Y, class... X>
-void map_apart(const F& f, OutView<Y> y, InView<X>... x) {
+template <class Y, class... X>
+void run_apart(const Loops<Y, X...>& loops, OutView<Y> y, const InView<X>&... x) {
   const Plan<sizeof...(X) + 1> plan(y, x...);
   const std::tuple<const X*...> pointers(x.pointer()...);
   parallel_for(plan.total, kStreamGrain, [&](Size begin, Size end) {
-    run_range<F, Y, X...>(plan, begin, end, f, y.data, pointers, std::index_sequence_for<X...>{});
+    run_range(plan, loops, begin, end, y.data, pointers, std::index_sequence_for<X...>{});
   });
 }
 
@@ -323,7 +336,8 @@ template <class T>
 void copy_apart(OutView<T> y, InView<T> x) {
   if constexpr (std::is_same_v<T, float>)
     if (x.data && copy_transposed(Plan<2>(y, x), y.data, x.data)) return;
-  map_apart([](auto lanes) { return lanes; }, y, x);
+  const auto same = [](auto lanes) { return lanes; };
+  run_apart(Row<decltype(same), T, T>::loops(same, std::index_sequence<0>{}), y, x);
 }
 
 // Whether x runs along another dimension than y does: then every lane would lie in a line of the cache of its own.
@@ -364,12 +378,17 @@ bool needs_copy(const Y& y, const X& x) {
   return clashes(y, x) || lies_across(y, x);
 }
 
+template <class Y, class... X>
+void run(const Loops<Y, X...>& loops, OutView<Y> y, const InView<X>&... x) {
+  (require_broadcast(y, x), ...);
+  if ((needs_copy(y, x) || ...)) return run_apart(loops, y, Copied<X>(x, needs_copy(y, x)).view...);
+  run_apart(loops, y, x...);
+}
+
 // y = f(x...) element by element; inputs broadcast to y.
 template <class F, class Y, class... X>
 void map(const F& f, OutView<Y> y, InView<X>... x) {
-  (require_broadcast(y, x), ...);
-  if ((needs_copy(y, x) || ...)) return map_apart(f, y, Copied<X>(x, needs_copy(y, x)).view...);
-  map_apart(f, y, x...);
+  run(Row<F, Y, X...>::loops(f, std::index_sequence_for<X...>{}), y, x...);
 }
 
 }  // namespace elementwise

@@ -297,7 +297,7 @@ template <int N>
 Simd<uint64_t, N> multiply_lower(Simd<uint64_t, N> a, Simd<uint64_t, N> b) {
   using Vec [[maybe_unused]] = typename Simd<uint64_t, N>::Vec;
 #if defined(__AVX512F__)
-  if constexpr (N == 8) return Simd<uint64_t, N>((Vec)_mm512_mul_epu32((__m512i)a.v, (__m512i)b.v));
+  if constexpr (N == 8) return Simd<uint64_t, N>((Vec)_mm512_maskz_mul_epu32(0xff, (__m512i)a.v, (__m512i)b.v));
 #endif
 #if defined(__AVX2__)
   if constexpr (N == 4) return Simd<uint64_t, N>((Vec)_mm256_mul_epu32((__m256i)a.v, (__m256i)b.v));
