@@ -10,9 +10,25 @@ import warnings as _warnings
 from minigrad import autograd, function, tracking
 from minigrad.backend import cpu as _cpu
 from minigrad.backend.threads import get_num_threads, memory_stats, set_num_threads
-from minigrad.dtypes import bfloat16, double, float16, float32, float64, half, int8, int16, int32, int64, long, short
+from minigrad.dtypes import (
+    bfloat16,
+    double,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    half,
+    int8,
+    int16,
+    int32,
+    int64,
+    long,
+    promote_types,
+    set_default_dtype,
+    short,
+    uint8,
+)
 from minigrad.dtypes import bool_ as bool
-from minigrad.dtypes import get_default_dtype, promote_types, set_default_dtype, uint8
 from minigrad.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from minigrad.kernel import backend_name, tier, use_backend
 from minigrad.ops import *

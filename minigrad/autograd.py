@@ -244,7 +244,7 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, allow_unused=False):
     """d(outputs)/d(inputs), as a tuple of Tensors; no `grad` is touched.
 
-    Arguments as in `backward`; an input that the outputs do not depend on is an error unless `allow_unused` (None then).
+    Arguments as in `backward`; an input that the outputs do not depend on is an error, or None with `allow_unused`.
 
     >>> import minigrad as mg
     >>> x = mg.tensor(3.0, requires_grad=True)

@@ -37,27 +37,43 @@ def check_versions():
     yield "Python", f"{platform.python_version()} on {platform.platform()}", None
     old = int(np.__version__.split(".")[0]) < 2
     yield "numpy", np.__version__, "pip install 'numpy>=2.0,<3'" if old else None
-    yield "ml_dtypes", _version("ml_dtypes") or "missing", None if _version("ml_dtypes") else "pip install 'ml_dtypes>=0.5'"
+    yield (
+        "ml_dtypes",
+        _version("ml_dtypes") or "missing",
+        None if _version("ml_dtypes") else "pip install 'ml_dtypes>=0.5'",
+    )
 
 
 def check_extension():
     """The C++ extension, the compiler that builds it, and what it found of this processor."""
     from minigrad.backend import cpu
 
-    compiler = next((c for c in (os.environ.get("CXX"), "g++", "clang++", "cl") if c and shutil.which(c.split()[0])), None)
+    compiler = next(
+        (c for c in (os.environ.get("CXX"), "g++", "clang++", "cl") if c and shutil.which(c.split()[0])), None
+    )
     text = "missing"
     if compiler:
-        run = subprocess.run([compiler.split()[0], "--version"], capture_output=True, text=True, timeout=20, check=False)
+        run = subprocess.run(
+            [compiler.split()[0], "--version"], capture_output=True, text=True, timeout=20, check=False
+        )
         text = (run.stdout or run.stderr).splitlines()[0] if (run.stdout or run.stderr) else compiler
     install = "apt-get install g++  (Debian, Ubuntu) or xcode-select --install  (macOS), then: "
     yield "C++ compiler", text, None if compiler else install + f"pip install --force-reinstall --no-deps {PACKAGE}"
     if not cpu.kernels():
-        remedy = "unset MINIGRAD_BACKEND" if cpu.switched_off else "pip install -e . (in the checkout, with a C++ compiler there)"
+        remedy = (
+            "unset MINIGRAD_BACKEND"
+            if cpu.switched_off
+            else "pip install -e . (in the checkout, with a C++ compiler there)"
+        )
         yield "C++ kernels", f"not in use: {cpu.reason()}", remedy
         return
     yield "C++ kernels", f"{len(cpu.kernels())} in use, instruction set {cpu.isa()}", cpu.reason()
     yield "CPU flags", " ".join(sorted(name for name, there in cpu.cpu_flags().items() if there)), None
-    yield "threads", f"{cpu.get_num_threads()} of {os.cpu_count()} cores (MINIGRAD_NUM_THREADS, minigrad.set_num_threads)", None
+    yield (
+        "threads",
+        f"{cpu.get_num_threads()} of {os.cpu_count()} cores (MINIGRAD_NUM_THREADS, minigrad.set_num_threads)",
+        None,
+    )
 
 
 def check_gpu():

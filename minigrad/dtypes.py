@@ -1,8 +1,8 @@
 """dtypes: the element types and PyTorch's rules for mixing them.
 
-A dtype is a numpy dtype object (`float32 is np.dtype("float32")`), so it works wherever numpy wants one. `promote_types` mixes
-two of them; `result_type` mixes operands, where Python numbers weigh less than 0-dim arrays and those less than arrays with
-dimensions, unless they are of a higher kind (bool < integer < float).
+A dtype is a numpy dtype object (`float32 is np.dtype("float32")`), so it works wherever numpy wants one.
+`promote_types` mixes two of them; `result_type` mixes operands, where Python numbers weigh less than 0-dim arrays and
+those less than arrays with dimensions, unless they are of a higher kind (bool < integer < float).
 """
 
 import ml_dtypes
@@ -108,7 +108,7 @@ def _mix(found, dtype):
 
 
 def _outweigh(higher, lower):
-    """The dtype of a group of operands that outranks another, with that other: only a higher kind of the lower counts."""
+    """The dtype of operands that outrank others: of those only a higher kind counts."""
     if higher is None or lower is None:
         return higher or lower
     return _TABLE[higher, lower] if _KIND[lower] > _KIND[higher] or higher is bool_ else higher

@@ -1,4 +1,4 @@
-"""grad_mode: whether ops are being recorded, per thread. `no_grad`, `enable_grad`, `set_grad_enabled`, `is_grad_enabled`."""
+"""grad_mode: whether ops are being recorded, per thread, and the switches: no_grad, enable_grad, set_grad_enabled."""
 
 import threading
 from contextlib import ContextDecorator

@@ -1,7 +1,7 @@
 """kernel: the only dispatch. One name, several bodies, chosen by the kind of array and its dtype.
 
-A kernel is a function on arrays, out-parameters first: `softmax_forward(y, x)`. The Python function under `@kernel` is its
-reference; the C++ body of the same name comes from the extension:
+A kernel is a function on arrays, out-parameters first: `softmax_forward(y, x)`. The Python function under `@kernel` is
+its reference; the C++ body of the same name comes from the extension:
 
     float32             the native body if there is one, else the reference
     float16, bfloat16   widened to float32, run as float32, rounded once on the way out

@@ -1,6 +1,6 @@
-"""printing: how a Tensor looks, in PyTorch's layout: one width and one style for all elements, long tensors cut in the middle.
+"""printing: how a Tensor looks, in PyTorch's layout: one width and style for all elements, long ones cut in the middle.
 
-Order: what is shown (`_shown`), how one element looks (`_style`), how rows are laid out (`_rows`), what is said behind them.
+Order: what is shown (`_shown`), how an element looks (`_style`), how rows are laid out (`_rows`), what is said behind.
 """
 
 import numpy as np

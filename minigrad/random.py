@@ -1,8 +1,8 @@
 """random: one counter-based stream for every backend.
 
-Philox4x32-10 turns (seed, counter) into four random words; element i of a fill uses word i % 4 of counter offset + i // 4. So any part of
-the stream can be computed anywhere, by any number of threads, and a mask can be made again instead of being stored. A
-Generator is just a seed and the next free counter. Kernels: csrc/cpu/random.cpp.
+Philox4x32-10 turns (seed, counter) into four random words; element i of a fill uses word i % 4 of counter
+offset + i // 4. So any part of the stream can be computed anywhere, by any number of threads, and a mask can be made
+again instead of being stored. A Generator is just a seed and the next free counter. Kernels: csrc/cpu/random.cpp.
 
 Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """

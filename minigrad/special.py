@@ -1,4 +1,4 @@
-"""special: functions that numpy lacks, for the references. float64 inside, so float32 results are correctly rounded or nearly so.
+"""special: functions that numpy lacks, for the references; float64 inside, so float32 results are rounded rightly.
 
 Source: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969), 631-637.
 """

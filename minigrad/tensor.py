@@ -1,7 +1,7 @@
 """tensor: an array, its gradient, and the graph node that made it.
 
-Reading order: the three attributes, then what the array says of itself, then ways out to Python and numpy. What a Tensor can
-compute is not written here: each op's file adds its method with `@method`, so that an op lives in one place
+Reading order: the three attributes, then what the array says of itself, then ways out to Python and numpy. What a
+Tensor can compute is not written here: each op's file adds its method with `@method`, so that an op lives in one place
 (`git grep "def softmax("`); the operators are in `ops/operators.py`, backward and hooks in `autograd.py`.
 """
 
@@ -18,7 +18,8 @@ class Tensor:
 
     Attributes:
         array: the raw array (numpy's on the CPU). Writing to it directly is not seen by autograd.
-        node: the op that made this tensor; a `Leaf` if it is a leaf that wants a gradient; None if no gradient is tracked.
+        node: the op that made this tensor; a `Leaf` if it is a leaf that wants a gradient; None if no gradient is
+            tracked.
         slot: which output of `node` this is.
         base, recipe, epoch: for a view, the tensor it is a view of, how to take it again, and when (see `refresh`).
 

@@ -7,8 +7,8 @@
 
 All raise AssertionError that says what differs where; none returns a verdict that can be overlooked.
 
-Source of the directional check: one central difference along a random unit direction u tests <v, J u> = <J^T v, u> for a random v
-with two runs of the function whatever its size.
+Source of the directional check: one central difference along a random unit direction u tests <v, J u> = <J^T v, u> for
+a random v with two runs of the function whatever its size.
 """
 
 import numpy as np
@@ -68,7 +68,8 @@ def gradcheck(function, inputs, eps=1e-6, atol=1e-6, rtol=1e-4, full=False, seed
     """Compare the gradients of `function` with central differences.
 
     Args:
-        function: takes the inputs, returns a Tensor or a tuple of them; run in float64, several times, so it must be deterministic.
+        function: takes the inputs, returns a Tensor or a tuple of them; run in float64, several times, so it must be
+            deterministic.
         inputs (Tensor or sequence): those that require a gradient are checked.
         eps (float): the step. atol, rtol: tolerances of the comparison.
         full (bool): every entry of the Jacobian instead of one random direction.
@@ -103,7 +104,7 @@ def gradcheck(function, inputs, eps=1e-6, atol=1e-6, rtol=1e-4, full=False, seed
 
 
 def gradgradcheck(function, inputs, eps=1e-6, atol=1e-5, rtol=1e-3, full=False, seed=0):
-    """`gradcheck` of the gradient of `function`: that it can be differentiated again, and rightly. Arguments as there."""
+    """`gradcheck` of the gradient of `function`: that it can be differentiated again, and rightly. Same arguments."""
     leaves = _leaves(inputs)
     checked = _checked("gradgradcheck", leaves)
     outputs = [y for y in _outputs(function, leaves) if y.requires_grad]
@@ -122,7 +123,7 @@ def gradgradcheck(function, inputs, eps=1e-6, atol=1e-5, rtol=1e-3, full=False, 
 
 
 def check_backwards(function, inputs, rtol=1e-9, atol=1e-11, seed=0):
-    """That the everyday backward and the differentiable one (create_graph=True) give the same first gradient, in float64."""
+    """That the everyday backward and the differentiable one give the same first gradient, in float64."""
     rng, results = np.random.default_rng(seed), []
     weights = None
     for create_graph in (False, True):
@@ -145,7 +146,8 @@ def check_kernel(kernel, *args, rtol=1e-5, atol=1e-6):
     """Run a kernel's native body and its reference on copies of `args` and compare all they write.
 
     Args:
-        kernel: a kernel or its name. args: as the kernel takes them, out-parameters first (their values are inputs too).
+        kernel: a kernel or its name. args: as the kernel takes them, out-parameters first (their values are inputs
+            too).
 
     Errors: AssertionError where they differ; RuntimeError if there is no native body.
 

@@ -26,7 +26,7 @@ class Pending:
         self.held, self.owned, self.on_tensors = {}, set(), on_tensors
 
     def add(self, node, slot, g, beside=()):
-        """Add `g` to what has come in. `beside`: all arrays that may share its memory, or empty if it is not to be kept."""
+        """Add `g` to what has come in. `beside`: all that may share its memory, or empty if it need not be kept."""
         sums = self.held.get(node)
         if sums is None:
             sums = self.held[node] = [None] * node.outputs

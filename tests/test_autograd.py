@@ -16,7 +16,7 @@ def leaf(*values, dtype=None):
     return mg.tensor([float(v) for v in values], dtype=dtype, requires_grad=True)
 
 
-# backward and its arguments --------------------------------------------------------------------------------------------
+# backward and its arguments ------------------------------------------------------------------------------------------
 
 
 def test_gradients_accumulate():
@@ -125,7 +125,7 @@ def test_unused_branches_cost_nothing():
     assert y.grad is not None
 
 
-# grad ------------------------------------------------------------------------------------------------------------------
+# grad ----------------------------------------------------------------------------------------------------------------
 
 
 def test_grad_leaves_grad_alone():
@@ -192,7 +192,7 @@ def test_create_graph_works_under_no_grad():
     assert grad(dx, x)[0].tolist() == [18]
 
 
-# Memory of gradients ---------------------------------------------------------------------------------------------------
+# Memory of gradients -------------------------------------------------------------------------------------------------
 
 
 def test_grad_has_memory_of_its_own():
@@ -247,7 +247,7 @@ def test_gradients_of_expanded_and_strided_inputs():
     np.testing.assert_allclose(x.grad.numpy(), expected)
 
 
-# What is recorded ------------------------------------------------------------------------------------------------------
+# What is recorded ----------------------------------------------------------------------------------------------------
 
 
 def test_only_tracked_inputs_are_recorded():
@@ -348,7 +348,7 @@ def test_threads_build_and_walk_graphs_at_once():
     assert results == {i: [2 * v for v in range(i, i + 50)] for i in range(4)}
 
 
-# Ops with several outputs ----------------------------------------------------------------------------------------------
+# Ops with several outputs --------------------------------------------------------------------------------------------
 
 
 class SumAndProduct(Op):
@@ -429,7 +429,7 @@ def test_composed_gives_higher_orders():
         assert z.tolist() == [expected]
 
 
-# Depth and life --------------------------------------------------------------------------------------------------------
+# Depth and life ------------------------------------------------------------------------------------------------------
 
 DEEP = 100_000
 
@@ -495,7 +495,7 @@ def test_backward_frees_what_was_saved():
     assert saved() is None
 
 
-# What is refused -------------------------------------------------------------------------------------------------------
+# What is refused -----------------------------------------------------------------------------------------------------
 
 X = mg.ones(2, requires_grad=True)
 WRONG = [

@@ -120,7 +120,7 @@ def test_tensors_without_gradient_have_no_hooks():
             x.register_post_accumulate_grad_hook(print)
 
 
-# The hook that says that a leaf's gradient is final -----------------------------------------------------------------------
+# The hook that says that a leaf's gradient is final ------------------------------------------------------------------
 
 
 def test_final_comes_before_the_end():

@@ -131,7 +131,7 @@ def test_references_raise_no_warnings():
     assert np.isnan(y[1])
 
 
-# In processes of their own ---------------------------------------------------------------------------------------------
+# In processes of their own -------------------------------------------------------------------------------------------
 
 
 def python(code, **environment):
@@ -201,7 +201,7 @@ def test_an_unknown_instruction_set_is_said():
     assert text == "MINIGRAD_ISA=mmx is none of avx512, avx2, baseline"
 
 
-# Arrays ----------------------------------------------------------------------------------------------------------------
+# Arrays --------------------------------------------------------------------------------------------------------------
 
 
 def test_arrays():

@@ -39,7 +39,7 @@ def test_a_tracked_tensor_does_not_slip_out():
     assert np.asarray(x.detach()).tolist() == [1, 1]
 
 
-# Ufuncs: our op, with its gradient, or an error; never a loop over elements -------------------------------------------------
+# Ufuncs: our op, with its gradient, or an error; never a loop over elements ------------------------------------------
 
 UNARY = ["exp", "log", "sqrt", "tanh", "sign", "negative", "absolute"]
 BINARY = ["add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "floor_divide", "remainder"]
@@ -99,7 +99,7 @@ def test_what_has_no_form_here_is_refused(call):
         call(mg.ones(2))
 
 
-# DLPack ----------------------------------------------------------------------------------------------------------------
+# DLPack --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [d for d in ALL if d != mg.bfloat16], ids=str)

@@ -35,7 +35,7 @@ def test_the_class_itself_makes_the_default_dtype():
     assert (Tensor([1, 2]).dtype, Tensor([1, 2]).tolist(), Tensor().shape) == (mg.float32, [1, 2], (0,))
 
 
-# Ways out to Python ----------------------------------------------------------------------------------------------------
+# Ways out to Python --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("data", "kind"), [(2.5, float), (7, int), (True, bool)])
@@ -99,7 +99,7 @@ def test_membership():
     assert 5 not in x
 
 
-# Copies ----------------------------------------------------------------------------------------------------------------
+# Copies --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
@@ -163,7 +163,7 @@ def test_tensors_travel_between_processes():
     assert (y + x).dtype is mg.float32
 
 
-# Gradient bookkeeping --------------------------------------------------------------------------------------------------
+# Gradient bookkeeping ------------------------------------------------------------------------------------------------
 
 
 def test_grad_must_fit():

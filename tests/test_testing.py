@@ -144,7 +144,7 @@ def test_inputs_stay_as_they_were():
     assert (x.dtype, x.grad, x.tolist()) == (mg.float32, None, [1] * 3)
 
 
-# Kernels ---------------------------------------------------------------------------------------------------------------
+# Kernels -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_a_kernel_without_native_body_is_an_error(doubling):
         check_kernel("floor_divide_forward", np.zeros(1, np.float32), np.ones(1, np.float32), np.ones(1, np.float32))
 
 
-# The harness of the op tests --------------------------------------------------------------------------------------------
+# The harness of the op tests -----------------------------------------------------------------------------------------
 
 
 class Doubled(Op):

@@ -1,7 +1,7 @@
 """ops: what can be computed and differentiated, one file per op family, in order of increasing complexity.
 
-The names here are the functions of `minigrad.<name>`; those that PyTorch keeps in `nn.functional` are listed there. The formulas of
-the elementwise tables run on Tensors with this module in the place of numpy.
+The names here are the functions of `minigrad.<name>`; those that PyTorch keeps in `nn.functional` are listed there. The
+formulas of the elementwise tables run on Tensors with this module in the place of numpy.
 """
 
 from minigrad.ops import operators as _operators
@@ -9,16 +9,13 @@ from minigrad.ops.binary import add, div, eq, ge, gt, le, lt, maximum, minimum, 
 from minigrad.ops.cast import to
 from minigrad.ops.clamp import clamp
 from minigrad.ops.creation import (
-    arange,
     as_tensor,
     empty_like,
-    eye,
     from_dlpack,
     from_numpy,
     full,
     full_like,
     is_tensor,
-    linspace,
     ones,
     ones_like,
     tensor,
@@ -49,27 +46,26 @@ from minigrad.ops.logic import (
 )
 from minigrad.ops.matmul import bmm, linear, matmul, mm
 from minigrad.ops.part import chunk, narrow, select, split, unbind
+from minigrad.ops.permute import movedim, permute, t, transpose
 from minigrad.ops.random import bernoulli, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm
-from minigrad.ops.reduce import logsumexp, mean, prod, std, sum, sum_to_size, var
+from minigrad.ops.reduce import logsumexp, mean, prod, sum, sum_to_size
 from minigrad.ops.rounding import floor_divide, remainder
+from minigrad.ops.sequence import arange, eye, linspace
 from minigrad.ops.shape import (
     broadcast_to,
     clone,
     expand,
     expand_as,
     flatten,
-    movedim,
-    permute,
     reshape,
     squeeze,
-    t,
-    transpose,
     unflatten,
     unsqueeze,
 )
 from minigrad.ops.softmax import log_softmax, softmax
 from minigrad.ops.triangle import diag, tril, triu
 from minigrad.ops.unary import abs, erf, exp, gelu, log, neg, relu, sigmoid, sign, sqrt, tanh
+from minigrad.ops.variance import std, var
 from minigrad.ops.where import masked_fill, where
 
 __all__ = [name for name, value in globals().items() if callable(value) and not name.startswith("_")]

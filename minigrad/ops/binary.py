@@ -1,8 +1,8 @@
 """binary: elementwise ops of two tensors, one row each: value, gradients, name, documentation.
 
-Operands are Tensors or Python numbers; they are broadcast against each other and brought to their common dtype (`dtypes.py`). Read
-`elementwise.py` first; the C++ rows are in csrc/cpu/elementwise.cpp. Errors: RuntimeError when shapes do not broadcast, TypeError
-for operands that are neither Tensors nor numbers.
+Operands are Tensors or Python numbers; they are broadcast against each other and brought to their common dtype
+(`dtypes.py`). Read `elementwise.py` first; the C++ rows are in csrc/cpu/elementwise.cpp. Errors: RuntimeError when
+shapes do not broadcast, TypeError for operands that are neither Tensors nor numbers.
 """
 
 from minigrad.dtypes import bool_

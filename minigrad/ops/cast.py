@@ -35,9 +35,7 @@ def to(input, *args, dtype=None, device=None, non_blocking=False, copy=False):
             dtype, device = a.dtype, a.device
         elif isinstance(a, str) and not _names_dtype(a):
             device = a
-        elif isinstance(a, bool):
-            non_blocking = a
-        else:
+        elif not isinstance(a, bool):  # non_blocking means nothing here
             dtype = a
     if device is not None and str(device) != device_of(input.array):
         raise RuntimeError(f"[to] device {str(device)!r} is not available, expected 'cpu'")

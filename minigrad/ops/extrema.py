@@ -2,8 +2,9 @@
 
 y = max x over dim        dx = dy at the place of the maximum, 0 elsewhere
 
-Over one dimension the place is that of the first occurrence (max, min, argmax, argmin); over everything, and in amax and amin,
-equal extrema share the gradient evenly. nan wins, as in PyTorch. Kernels: csrc/cpu/reduce.cpp, on (outer, n, inner).
+Over one dimension the place is that of the first occurrence (max, min, argmax, argmin); over everything, and in amax
+and amin, equal extrema share the gradient evenly. nan wins, as in PyTorch. Kernels: csrc/cpu/reduce.cpp, on (outer, n,
+inner).
 """
 
 from typing import NamedTuple

@@ -16,7 +16,7 @@ import numpy as np
 from minigrad.autograd import Op
 from minigrad.backend.array import contiguous, empty, full, is_array
 from minigrad.ops.embedding import embedding_backward
-from minigrad.ops.shape import View
+from minigrad.ops.view import View
 from minigrad.tensor import Tensor
 
 # The index -----------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """inplace: what `x.add_(y)` and `x[i] = y` do to memory and to the graph.
 
-`overwrite` puts the result of an out-of-place op into a tensor's memory and its history in place of the tensor's. A view is
-harder: writing to it changes its base, so the base gets a node that joins its old history and the part written (`WriteView`), and all
-views of that base take their history from it anew when next used (`Tensor.refresh`).
+`overwrite` puts the result of an out-of-place op into a tensor's memory and its history in place of the tensor's. A
+view is harder: writing to it changes its base, so the base gets a node that joins its old history and the part written
+(`WriteView`), and all views of that base take their history from it anew when next used (`Tensor.refresh`).
 """
 
 from functools import wraps

@@ -33,7 +33,7 @@ def linear_forward(y, x, w, bias):
         y += bias
 
 
-# Batched products ------------------------------------------------------------------------------------------------------
+# Batched products ----------------------------------------------------------------------------------------------------
 
 
 def _as_stored(x):
@@ -93,8 +93,8 @@ def matmul(input, other):
     """y = a b, the matrix product        da = dy b^T, db = a^T dy
 
     Args:
-        input, other (Tensor): (..., m, k) and (..., k, n); a vector counts as a row on the left, as a column on the right, and its
-            dimension is dropped from the result; batch dimensions are broadcast.
+        input, other (Tensor): (..., m, k) and (..., k, n); a vector counts as a row on the left, as a column on the
+            right, and its dimension is dropped from the result; batch dimensions are broadcast.
 
     Errors: RuntimeError if the inner sizes differ or an operand has no dimensions.
 
@@ -157,7 +157,7 @@ def bmm(input, mat2):
     return Matmul.apply(input, mat2)
 
 
-# Linear ----------------------------------------------------------------------------------------------------------------
+# Linear --------------------------------------------------------------------------------------------------------------
 
 
 class Linear(Op):
@@ -212,7 +212,8 @@ def linear(input, weight, bias=None):
                 raise RuntimeError(f"[linear] {name} has dtype {x.dtype}, expected that of the input, {input.dtype}")
     if not input.ndim or weight.ndim != 2 or input.shape[-1] != weight.shape[1]:
         raise RuntimeError(
-            f"[linear] input {input.shape} and weight {weight.shape} cannot be multiplied: expected (..., in) and (out, in)"
+            f"[linear] input {input.shape} and weight {weight.shape} cannot be multiplied: "
+            "expected (..., in) and (out, in)"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise RuntimeError(f"[linear] bias has shape {bias.shape}, expected {weight.shape[:1]}")

@@ -18,6 +18,11 @@ def check_bools(op, *operands):
         raise RuntimeError(f"[{op}] is not defined for bool tensors: use ~ or logical_not to invert a mask")
 
 
+def as_sizes(args):
+    """`f(2, 3)` and `f((2, 3))` alike."""
+    return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+
+
 def broadcast_sizes(op, *shapes):
     """The shape that shapes broadcast to. Errors: RuntimeError naming those that do not fit."""
     try:

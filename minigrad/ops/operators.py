@@ -7,8 +7,8 @@ from minigrad.ops.creation import as_tensor
 from minigrad.ops.logic import bitwise_and, bitwise_not, bitwise_or, bitwise_xor
 from minigrad.ops.matmul import matmul
 from minigrad.ops.operands import operand
+from minigrad.ops.permute import permute, transpose
 from minigrad.ops.rounding import floor_divide, remainder
-from minigrad.ops.shape import permute, transpose
 from minigrad.ops.unary import abs, neg
 from minigrad.tensor import Tensor
 
@@ -63,7 +63,7 @@ Tensor.T = property(lambda self: permute(self, *reversed(range(self.ndim))), doc
 Tensor.mT = property(lambda self: transpose(self, -2, -1), doc="The last two dimensions swapped.")
 
 
-# numpy's ufuncs ---------------------------------------------------------------------------------------------------------
+# numpy's ufuncs ------------------------------------------------------------------------------------------------------
 
 _UFUNCS = {np.add: add, np.subtract: sub, np.multiply: mul, np.divide: div, np.power: pow, np.matmul: matmul}
 _UFUNCS |= {np.equal: eq, np.not_equal: ne, np.greater: gt, np.less: lt, np.greater_equal: ge, np.less_equal: le}

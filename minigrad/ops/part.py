@@ -11,7 +11,7 @@ from minigrad.ops.creation import zeros
 from minigrad.ops.indexing import Slice
 from minigrad.ops.join import cat, stack
 from minigrad.ops.operands import check_tensor
-from minigrad.ops.shape import View, link
+from minigrad.ops.view import View, link
 from minigrad.tensor import check_dim, method
 
 

@@ -1,4 +1,4 @@
-"""random: tensors of random numbers, and the in-place fills. The stream is `minigrad.random`'s; no gradients flow through sampling."""
+"""random: tensors of random numbers, and the in-place fills. The stream is `minigrad.random`'s; no gradient flows."""
 
 from minigrad import mutation
 from minigrad.dtypes import as_dtype, float32, get_default_dtype, int64, is_floating
@@ -121,7 +121,7 @@ def bernoulli(input, *, generator=None):
     return wrap((draws < input.array.astype(float32)).astype(input.dtype))
 
 
-# In place --------------------------------------------------------------------------------------------------------------
+# In place ------------------------------------------------------------------------------------------------------------
 
 
 def _fill(op, tensor, array):

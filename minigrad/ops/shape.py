@@ -1,7 +1,6 @@
-"""shape: the same elements under another shape. Views share memory wherever strides allow; no kernels.
+"""shape: the same elements under another shape, as views wherever strides allow; no kernels.
 
-`View.take` runs a view op and links the result to its base, so that writing into the view reaches the base's history
-(`inplace.py`). Order: the machinery, reshaping, reordering, adding and dropping dimensions, copies.
+Order: reshaping, adding and dropping dimensions of size 1, repeating along them, copies. Reordering is in `permute.py`.
 """
 
 import math
@@ -9,49 +8,10 @@ import math
 import numpy as np
 
 from minigrad.autograd import Op
-from minigrad.backend.array import contiguous as contiguous_array
-from minigrad.backend.array import copy, owner
-from minigrad.ops.operands import check_tensor, sum_to
+from minigrad.backend.array import copy
+from minigrad.ops.operands import as_sizes, check_tensor, sum_to
+from minigrad.ops.view import View
 from minigrad.tensor import check_dim, method
-
-
-class View(Op):
-    """An op whose result shares memory with its input. Subclasses give forward, and gradient by the inverse view."""
-
-    fresh = False
-
-    @classmethod
-    def take(cls, x, *args):
-        y = cls.apply(x, *args)
-        if owner(y.array) is owner(x.array):  # a reshape may have had to copy
-            link(y, x, lambda source: cls.take(source, *args))
-        return y
-
-
-class Recipe:
-    """How to take a view of a base: the steps of an `earlier` view, if any, then `again`. Chains may be long: no recursion."""
-
-    __slots__ = ("again", "earlier")
-
-    def __init__(self, again, earlier):
-        self.again, self.earlier = again, earlier
-
-    def __call__(self, base):
-        steps, recipe = [], self
-        while recipe is not None:
-            steps.append(recipe.again)
-            recipe = recipe.earlier
-        for again in reversed(steps):
-            base = again(base)
-        return base
-
-
-def link(y, x, again):
-    """Note that `y` is a view of `x` that `again` takes."""
-    y.base = x if x.base is None else x.base
-    y.recipe = Recipe(again, x.recipe)
-    y.epoch = y.base.epoch
-
 
 # Reshaping -----------------------------------------------------------------------------------------------------------
 
@@ -67,13 +27,8 @@ class Reshape(View):
         return reshape(dy, self.shape)
 
 
-def _sizes(args):
-    """`f(2, 3)` and `f((2, 3))` alike."""
-    return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
-
-
 def full_shape(op, x, shape, count=None):
-    """`shape` with its -1 worked out, for all elements of x or `count`. Errors: RuntimeError if the sizes do not fit."""
+    """`shape` with its -1 worked out, for all elements of x or `count`. Errors: RuntimeError if sizes do not fit."""
     shape, count = tuple(int(n) for n in shape), x.numel() if count is None else count
     free = shape.count(-1)
     rest = math.prod(n for n in shape if n != -1)
@@ -99,7 +54,7 @@ def reshape(input, *shape):
             [3, 4, 5]])
     """
     check_tensor("reshape", input)
-    return Reshape.take(input, full_shape("reshape", input, _sizes(shape)))
+    return Reshape.take(input, full_shape("reshape", input, as_sizes(shape)))
 
 
 @method
@@ -111,7 +66,7 @@ def view(input, *shape):
     tensor([[0, 1],
             [2, 3]])
     """
-    shape = full_shape("view", input, _sizes(shape))
+    shape = full_shape("view", input, as_sizes(shape))
     if (
         not input.array.flags.c_contiguous
         and not np.shares_memory(input.array.reshape(shape), input.array)
@@ -167,69 +122,6 @@ def unflatten(input, dim, sizes):
     dim = check_dim("unflatten", dim, input.ndim)
     sizes = full_shape("unflatten", input, sizes, input.shape[dim])
     return reshape(input, *input.shape[:dim], *sizes, *input.shape[dim + 1 :])
-
-
-# Reordering ----------------------------------------------------------------------------------------------------------
-
-
-class Permute(View):
-    """y's dimension i is x's dimension dims[i]        dx = dy permuted back"""
-
-    def forward(self, x, dims):
-        self.dims = dims
-        return x.transpose(dims)
-
-    def gradient(self, dy):
-        return permute(dy, *[self.dims.index(i) for i in range(len(self.dims))])
-
-
-@method
-def permute(input, *dims):
-    """Reorder the dimensions, as a view. Errors: RuntimeError unless `dims` names each dimension once.
-
-    >>> import minigrad as mg
-    >>> mg.permute(mg.zeros(2, 3, 4), (2, 0, 1)).shape
-    (4, 2, 3)
-    """
-    check_tensor("permute", input)
-    order = tuple(check_dim("permute", d, input.ndim) for d in _sizes(dims))
-    if sorted(order) != list(range(input.ndim)):
-        raise RuntimeError(f"[permute] dims {_sizes(dims)} must name each of the {input.ndim} dimensions once")
-    return Permute.take(input, order)
-
-
-@method
-def transpose(input, dim0, dim1):
-    """Swap two dimensions, as a view.
-
-    >>> import minigrad as mg
-    >>> mg.transpose(mg.tensor([[1, 2], [3, 4]]), 0, 1)
-    tensor([[1, 3],
-            [2, 4]])
-    """
-    check_tensor("transpose", input)
-    a, b = check_dim("transpose", dim0, input.ndim), check_dim("transpose", dim1, input.ndim)
-    order = list(range(input.ndim))
-    if order:
-        order[a], order[b] = order[b], order[a]
-    return Permute.take(input, tuple(order))
-
-
-@method
-def t(input):
-    """The transpose of a matrix (a vector stays as it is). Errors: RuntimeError above 2 dimensions."""
-    if input.ndim > 2:
-        raise RuntimeError(f"[t] expected at most 2 dimensions, found shape {input.shape}")
-    return permute(input, *reversed(range(input.ndim)))
-
-
-@method
-def movedim(input, source, destination):
-    """Move one dimension to another place, as a view."""
-    a, b = check_dim("movedim", source, input.ndim), check_dim("movedim", destination, input.ndim)
-    order = [d for d in range(input.ndim) if d != a]
-    order.insert(b, a)
-    return permute(input, *order)
 
 
 # Dimensions of size 1, and repetition --------------------------------------------------------------------------------
@@ -296,7 +188,7 @@ def expand(input, *sizes):
             [2, 2, 2]])
     """
     check_tensor("expand", input)
-    sizes = _sizes(sizes)
+    sizes = as_sizes(sizes)
     own = (None,) * (len(sizes) - input.ndim) + input.shape
     shape = tuple(m if n == -1 else n for n, m in zip(sizes, own, strict=False))
     if len(own) != len(sizes) or any(m not in (None, 1, n) for n, m in zip(shape, own, strict=True)) or None in shape:
@@ -322,7 +214,7 @@ def broadcast_to(input, shape):
 
 
 class Clone(Op):
-    """y = x in new memory        dx = dy"""
+    """y = x in new memory, in C order        dx = dy"""
 
     def forward(self, x):
         return copy(x)
@@ -343,33 +235,10 @@ def clone(input):
     return Clone.apply(input)
 
 
-class Contiguous(Op):
-    """y = x in C order        dx = dy"""
-
-    def forward(self, x):
-        return contiguous_array(x)
-
-    def gradient(self, dy):
-        return dy
-
-
 @method
 def contiguous(input):
     """The tensor itself if its elements lie in C order, else a copy that does."""
-    return input if input.array.flags.c_contiguous else Contiguous.apply(input)
+    return input if input.array.flags.c_contiguous else Clone.apply(input)
 
 
-__all__ = [
-    "broadcast_to",
-    "clone",
-    "expand",
-    "expand_as",
-    "flatten",
-    "movedim",
-    "permute",
-    "reshape",
-    "squeeze",
-    "t",
-    "transpose",
-]
-__all__ += ["unflatten", "unsqueeze"]
+__all__ = ["broadcast_to", "clone", "expand", "expand_as", "flatten", "reshape", "squeeze", "unflatten", "unsqueeze"]

@@ -1,7 +1,8 @@
 """unary: elementwise ops of one tensor, one row each: value, gradient, name, arguments, documentation.
 
-In the formulas `m` is numpy or this package's ops (see `elementwise.py`), so only names that both have are used. The C++ rows are in csrc/cpu/elementwise.cpp. All take a Tensor of any shape and return one of the same
-shape; a TypeError names anything that is not a Tensor. Where a derivative has a corner, the value taken there is stated.
+In the formulas `m` is numpy or this package's ops (see `elementwise.py`), so only names that both have are used. The
+C++ rows are in csrc/cpu/elementwise.cpp. All take a Tensor of any shape and return one of the same shape; a TypeError
+names anything that is not a Tensor. Where a derivative has a corner, the value taken there is stated.
 """
 
 from minigrad.ops.elementwise import unary

@@ -52,7 +52,7 @@ def test_row(case):
     check(case)
 
 
-# Views: a write to a view is a write to its base, and the other way round ------------------------------------------------
+# Views: a write to a view is a write to its base, and the other way round --------------------------------------------
 
 
 def write_row(x, y):
@@ -128,7 +128,7 @@ def test_views_of_views_in_a_long_chain():
     assert x.grad.tolist() == [2.0] * 4
 
 
-# The rules -------------------------------------------------------------------------------------------------------------
+# The rules -----------------------------------------------------------------------------------------------------------
 
 
 def test_operators_write_in_place():

@@ -43,7 +43,7 @@ def test_fills_do_not_depend_on_the_threads(kernel):
     assert len(bits) == 1
 
 
-# What is drawn ---------------------------------------------------------------------------------------------------------
+# What is drawn -------------------------------------------------------------------------------------------------------
 
 DRAWS = {  # function, expected mean, standard deviation, smallest and largest possible
     "rand": (lambda **o: mg.rand(N, **o), 0.5, 12**-0.5, 0, 1),

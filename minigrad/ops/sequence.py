@@ -1,0 +1,63 @@
+"""sequence: tensors of values in order: arange, linspace, and the identity matrix."""
+
+import builtins
+import math
+
+import numpy as np
+
+from minigrad.dtypes import as_dtype, get_default_dtype, int64
+from minigrad.ops.creation import _check_device, as_shape
+from minigrad.tensor import Tensor, wrap
+
+
+def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device="cpu"):
+    """start, start + step, ... up to but without `end` (0 to `start` if `end` is left out).
+
+    Errors: RuntimeError if step is 0 or leads away from end.
+
+    >>> import minigrad as mg
+    >>> mg.arange(1, 2.5, 0.5)
+    tensor([1.0000, 1.5000, 2.0000])
+    """
+    _check_device("arange", device)
+    start, end = (0, start) if end is None else (start, end)
+    start, end, step = (v.item() if isinstance(v, Tensor) else v for v in (start, end, step))
+    if step == 0 or (end - start) / step < 0:
+        raise RuntimeError(f"[arange] step {step} does not lead from {start} to {end}")
+    if dtype is None:
+        dtype = (
+            int64 if builtins.all(isinstance(v, (int, np.integer)) for v in (start, end, step)) else get_default_dtype()
+        )
+    steps = np.arange(math.ceil((end - start) / step))
+    return wrap((start + steps * step).astype(as_dtype(dtype))).requires_grad_(requires_grad)
+
+
+def linspace(start, end, steps, *, dtype=None, requires_grad=False, device="cpu"):
+    """`steps` values evenly spaced from `start` to `end`, both included.
+
+    >>> import minigrad as mg
+    >>> mg.linspace(0, 1, 5)
+    tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
+    _check_device("linspace", device)
+    if steps < 0:
+        raise RuntimeError(f"[linspace] steps must not be negative, found {steps}")
+    dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
+    return wrap(np.linspace(start, end, steps).astype(dtype)).requires_grad_(requires_grad)
+
+
+def eye(n, m=None, *, dtype=None, requires_grad=False, device="cpu"):
+    """Ones on the diagonal of an (n, m) matrix of zeros; m is n if left out.
+
+    >>> import minigrad as mg
+    >>> mg.eye(2)
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    _check_device("eye", device)
+    dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
+    n, m = as_shape("eye", (n, n if m is None else m))
+    return wrap(np.eye(n, m, dtype=dtype)).requires_grad_(requires_grad)
+
+
+__all__ = ["arange", "eye", "linspace"]
