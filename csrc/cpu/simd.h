@@ -203,13 +203,12 @@ namespace detail {
 template <class T, int N, int... I>
 Simd<T, N> shuffle(Simd<T, N> a, [[maybe_unused]] Simd<T, N> b, std::integer_sequence<int, I...>) {
 #if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
-  return Simd<T, N>(__builtin_shufflevector(a.v, b.v, I...));
-#else
+  if constexpr (N > 1) return Simd<T, N>(__builtin_shufflevector(a.v, b.v, I...));
+#endif
   T lane[N];
   int i = 0;
-  ((lane[i++] = I < N ? a[I] : b[I - N]), ...);
+  ((lane[i++] = I < N ? a[I % N] : b[I % N]), ...);
   return Simd<T, N>::load(lane);
-#endif
 }
 // Lanes a0 b0 a1 b1 ... of the lower (half = 0) or upper (half = 1) halves of a and b.
 template <int half, class T, int N, int... I>
