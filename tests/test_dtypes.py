@@ -30,7 +30,7 @@ def test_promotion_of_dtypes(a, b):
 
 @pytest.mark.parametrize(("a", "b"), PAIRS, ids=str)
 def test_promotion_of_tensors(a, b):
-    """All mixes of tensors with and without dimensions; a sum where PyTorch's promotion is the common one, and a quotient."""
+    """All mixes of tensors with and without dimensions, in ops that promote alike and in a quotient."""
     torch = pytest.importorskip("torch")
     for m, n in itertools.product(([1], 1), repeat=2):
         ours, theirs = (

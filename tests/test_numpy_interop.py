@@ -85,7 +85,8 @@ def test_a_numpy_array_on_the_left_gives_a_tensor():
 
 
 REFUSED = [
-    lambda x: np.arctan2(x, x), lambda x: np.hypot(x, 1), lambda x: np.add.reduce(x), lambda x: np.add(x, x, out=np.zeros(2)),
+    lambda x: np.arctan2(x, x), lambda x: np.hypot(x, 1),
+    lambda x: np.add.reduce(x), lambda x: np.add(x, x, out=np.zeros(2)),
     lambda x: np.exp(x, where=[True, False]), lambda x: np.add.outer(x, x), lambda x: np.spacing(x),
     lambda x: np.add(x, x, dtype=np.float64), lambda x: np.add.at(x, 0, 1), lambda x: np.zeros(2).__iadd__(x),
 ]  # fmt: skip

@@ -9,15 +9,37 @@ from tests.ops.inputs import ONE
 
 BOUNDS = [((3, 4), (4,), (3, 1)), ((33,), (33,), (33,))]
 CASES = [
-    Case("clamp", lambda x: x.clamp(-1, 0.5), drawn=ONE, numpy=lambda x: np.clip(x, -1, 0.5),
-         torch=lambda t, x: x.clamp(-1, 0.5), kernels=("clamp_forward", "clamp_backward")),
-    Case("clamp below", lambda x: mg.clamp(x, min=0), numpy=lambda x: np.maximum(x, 0), torch=lambda t, x: x.clamp(min=0)),
-    Case("clamp above", lambda x: mg.clamp(x, max=0), numpy=lambda x: np.minimum(x, 0), torch=lambda t, x: x.clamp(max=0)),
-    Case("clamp where min > max", lambda x: x.clamp(1, -1), numpy=lambda x: np.full_like(x, -1), torch=lambda t, x: x.clamp(1, -1),
-         twice=False),
-    Case("clamp by tensors", lambda x, lo, hi: x.clamp(lo, hi + 2), BOUNDS, numpy=lambda x, lo, hi: np.clip(x, lo, hi + 2),
-         torch=lambda t, x, lo, hi: x.clamp(lo, hi + 2), values=(0, 2), ulps=2),
-]  # fmt: skip
+    Case(
+        "clamp",
+        lambda x: x.clamp(-1, 0.5),
+        drawn=ONE,
+        numpy=lambda x: np.clip(x, -1, 0.5),
+        torch=lambda t, x: x.clamp(-1, 0.5),
+        kernels=("clamp_forward", "clamp_backward"),
+    ),
+    Case(
+        "clamp below", lambda x: mg.clamp(x, min=0), numpy=lambda x: np.maximum(x, 0), torch=lambda t, x: x.clamp(min=0)
+    ),
+    Case(
+        "clamp above", lambda x: mg.clamp(x, max=0), numpy=lambda x: np.minimum(x, 0), torch=lambda t, x: x.clamp(max=0)
+    ),
+    Case(
+        "clamp where min > max",
+        lambda x: x.clamp(1, -1),
+        numpy=lambda x: np.full_like(x, -1),
+        torch=lambda t, x: x.clamp(1, -1),
+        twice=False,
+    ),
+    Case(
+        "clamp by tensors",
+        lambda x, lo, hi: x.clamp(lo, hi + 2),
+        BOUNDS,
+        numpy=lambda x, lo, hi: np.clip(x, lo, hi + 2),
+        torch=lambda t, x, lo, hi: x.clamp(lo, hi + 2),
+        values=(0, 2),
+        ulps=2,
+    ),
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -12,7 +12,8 @@ from minigrad.dtypes import ALL
 DATA = [
     (1, mg.int64), (1.5, mg.float32), (True, mg.bool), ([], mg.float32), ([1, 2.5], mg.float32), ([True, 2], mg.int64),
     ([[1, 2], [3, 4]], mg.int64), ((1.0, (2)), mg.float32), (np.float64(1.5), mg.float64), (np.int8(3), mg.int8),
-    (np.zeros((2, 0)), mg.float64), (np.arange(3, dtype=np.int16), mg.int16), ([np.array([1, 2]), np.array([3, 4])], mg.int64),
+    (np.zeros((2, 0)), mg.float64), (np.arange(3, dtype=np.int16), mg.int16),
+    ([np.array([1, 2]), np.array([3, 4])], mg.int64),
     (range(3), mg.int64), ([[]], mg.float32), (np.array(True), mg.bool), ([1, 2**40], mg.int64),
 ]  # fmt: skip
 

@@ -53,10 +53,16 @@ CASES = [along(name, f"arg{name}", dim) for name in ("max", "min") for dim in (0
 CASES += [shared(name, dim, k) for name in ("max", "min") for dim, k in [((), False), (1, True), ((0, 2), False)]]
 CASES += [arg(name, dim, k) for name in ("argmax", "argmin") for dim, k in [(None, False), (0, True), (-1, False)]]
 CASES += [
-    Case(name, lambda x, name=name: getattr(mg, name)(x), [((3, 4),), ((),), ((1,),), ((200_003,),)],
-         numpy=getattr(np, name), torch=lambda torch, x, name=name: getattr(torch, name)(x), kernels=(f"{name}_forward",))
+    Case(
+        name,
+        lambda x, name=name: getattr(mg, name)(x),
+        [((3, 4),), ((),), ((1,),), ((200_003,),)],
+        numpy=getattr(np, name),
+        torch=lambda torch, x, name=name: getattr(torch, name)(x),
+        kernels=(f"{name}_forward",),
+    )
     for name in ("max", "min")
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -9,26 +9,71 @@ from tests.ops.harness import Case, check
 
 # (m, k) (k, n) around the blocks of the kernel, empty sizes, vectors, batches that broadcast; the last engage threads
 PAIRS = [
-    ((3, 4), (4, 5)), ((1, 1), (1, 1)), ((7, 33), (33, 17)), ((2, 0), (0, 3)), ((0, 4), (4, 2)), ((3, 4), (4, 0)),
-    ((4,), (4,)), ((4,), (4, 3)), ((2, 4), (4,)), ((5, 2, 4), (4,)), ((4,), (5, 4, 2)),
-    ((2, 3, 4), (2, 4, 5)), ((2, 3, 4), (4, 5)), ((3, 4), (2, 4, 5)), ((2, 1, 3, 4), (5, 4, 2)), ((1, 3, 4), (2, 4, 5)),
-    ((0, 3, 4), (4, 5)), ((2, 3, 0), (0, 5)), ((161, 130), (130, 70)), ((3, 65, 64), (64, 63)), ((9, 40, 50), (9, 50, 30)),
-]  # fmt: skip
+    ((3, 4), (4, 5)),
+    ((1, 1), (1, 1)),
+    ((7, 33), (33, 17)),
+    ((2, 0), (0, 3)),
+    ((0, 4), (4, 2)),
+    ((3, 4), (4, 0)),
+    ((4,), (4,)),
+    ((4,), (4, 3)),
+    ((2, 4), (4,)),
+    ((5, 2, 4), (4,)),
+    ((4,), (5, 4, 2)),
+    ((2, 3, 4), (2, 4, 5)),
+    ((2, 3, 4), (4, 5)),
+    ((3, 4), (2, 4, 5)),
+    ((2, 1, 3, 4), (5, 4, 2)),
+    ((1, 3, 4), (2, 4, 5)),
+    ((0, 3, 4), (4, 5)),
+    ((2, 3, 0), (0, 5)),
+    ((161, 130), (130, 70)),
+    ((3, 65, 64), (64, 63)),
+    ((9, 40, 50), (9, 50, 30)),
+]
 LINEAR = [((3, 4), (5, 4), (5,)), ((4,), (5, 4), (5,)), ((2, 3, 4), (5, 4), (5,)), ((0, 4), (5, 4), (5,))]
 LINEAR += [((1, 1), (1, 1), (1,)), ((3, 0), (5, 0), (5,)), ((2, 3), (0, 3), (0,)), ((131, 65), (66, 65), (66,))]
 
 CASES = [
-    Case("matmul", mg.matmul, PAIRS, numpy=np.matmul, torch=lambda t, a, b: a @ b, kernels=("matmul_forward",), rtol=1e-5),
-    Case("matmul of transposed", lambda a, b: a.mT @ b.mT, [((4, 3), (5, 4)), ((2, 4, 3), (5, 4)), ((70, 161), (65, 70))],
-         numpy=lambda a, b: a.swapaxes(-1, -2) @ b.swapaxes(-1, -2), kernels=("matmul_forward",), rtol=1e-5),
+    Case(
+        "matmul", mg.matmul, PAIRS, numpy=np.matmul, torch=lambda t, a, b: a @ b, kernels=("matmul_forward",), rtol=1e-5
+    ),
+    Case(
+        "matmul of transposed",
+        lambda a, b: a.mT @ b.mT,
+        [((4, 3), (5, 4)), ((2, 4, 3), (5, 4)), ((70, 161), (65, 70))],
+        numpy=lambda a, b: a.swapaxes(-1, -2) @ b.swapaxes(-1, -2),
+        kernels=("matmul_forward",),
+        rtol=1e-5,
+    ),
     Case("mm", mg.mm, [((3, 4), (4, 5))], numpy=np.matmul, torch=lambda t, a, b: t.mm(a, b), rtol=1e-5),
-    Case("bmm", mg.bmm, [((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5))], numpy=np.matmul, torch=lambda t, a, b: t.bmm(a, b)),
-    Case("linear", F.linear, LINEAR, numpy=lambda x, w, b: x @ w.T + b, kernels=("linear_forward", "matmul_forward"),
-         torch=lambda t, *args: t.nn.functional.linear(*args), rtol=1e-5),
-    Case("linear without bias", lambda x, w: F.linear(x, w), [s[:2] for s in LINEAR], numpy=lambda x, w: x @ w.T, rtol=1e-5,
-         torch=lambda t, *args: t.nn.functional.linear(*args), kernels=("linear_forward",)),
+    Case(
+        "bmm",
+        mg.bmm,
+        [((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5))],
+        numpy=np.matmul,
+        torch=lambda t, a, b: t.bmm(a, b),
+    ),
+    Case(
+        "linear",
+        F.linear,
+        LINEAR,
+        numpy=lambda x, w, b: x @ w.T + b,
+        kernels=("linear_forward", "matmul_forward"),
+        torch=lambda t, *args: t.nn.functional.linear(*args),
+        rtol=1e-5,
+    ),
+    Case(
+        "linear without bias",
+        lambda x, w: F.linear(x, w),
+        [s[:2] for s in LINEAR],
+        numpy=lambda x, w: x @ w.T,
+        rtol=1e-5,
+        torch=lambda t, *args: t.nn.functional.linear(*args),
+        kernels=("linear_forward",),
+    ),
     Case("a square", lambda a: a @ a, [((3, 3),)], numpy=lambda a: a @ a, torch=lambda t, a: a @ a, rtol=1e-5),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

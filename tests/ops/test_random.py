@@ -1,4 +1,4 @@
-"""Random tensors: what is drawn, and that seeds and states give it again. The stream itself: the Philox test vectors."""
+"""Random tensors: what is drawn, that seeds and states give it again, and the stream against published numbers."""
 
 import math
 
