@@ -111,7 +111,7 @@ def use_backend(name):
     >>> import minigrad as mg
     >>> before = mg.backend_name()
     >>> mg.use_backend("numpy")
-    ... mg.backend_name()
+    >>> mg.backend_name()
     'numpy'
     >>> mg.use_backend(before)
     """

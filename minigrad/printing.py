@@ -23,7 +23,7 @@ def set_printoptions(**options):
 
     >>> import minigrad as mg
     >>> mg.set_printoptions(precision=2)
-    ... mg.tensor([0.125])
+    >>> mg.tensor([0.125])
     tensor([0.12])
     >>> mg.set_printoptions(precision=4)
     """

@@ -66,7 +66,7 @@ class Generator:
     >>> state = g.get_state()
     >>> a = mg.rand(3, generator=g)
     >>> g.set_state(state)
-    ... bool((mg.rand(3, generator=g) == a).all())
+    >>> bool((mg.rand(3, generator=g) == a).all())
     True
     """
 
@@ -140,7 +140,7 @@ def manual_seed(seed):
 
     >>> import minigrad as mg
     >>> a = mg.manual_seed(0) and mg.rand(2)
-    ... b = mg.manual_seed(0) and mg.rand(2)
+    >>> b = mg.manual_seed(0) and mg.rand(2)
     >>> bool((a == b).all())
     True
     """

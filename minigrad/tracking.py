@@ -67,7 +67,7 @@ def _method_backward(self, gradient=None, retain_graph=None, create_graph=False,
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
     >>> (x**2).backward(mg.tensor([1.0, 10.0]))
-    ... x.grad
+    >>> x.grad
     tensor([ 2., 40.])
     """
     backward(self, gradient, retain_graph, create_graph, inputs)
@@ -98,7 +98,7 @@ def register_hook(self, hook):
     >>> x = mg.ones(2, requires_grad=True)
     >>> handle = x.register_hook(lambda g: g * 10)
     >>> x.sum().backward()
-    ... x.grad
+    >>> x.grad
     tensor([10., 10.])
     """
     if not self.requires_grad:
@@ -128,9 +128,9 @@ def retain_grad(self):
     >>> import minigrad as mg
     >>> x = mg.ones(2, requires_grad=True)
     >>> y = x * 3
-    ... y.retain_grad()
+    >>> y.retain_grad()
     >>> y.sum().backward()
-    ... y.grad
+    >>> y.grad
     tensor([1., 1.])
     """
     if self.is_leaf or self.__dict__.get("retains_grad"):

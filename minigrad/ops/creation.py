@@ -83,9 +83,9 @@ def from_numpy(array):
 
     >>> import minigrad as mg, numpy as np
     >>> a = np.zeros(2, np.float32)
-    ... t = mg.from_numpy(a)
+    >>> t = mg.from_numpy(a)
     >>> a[0] = 5
-    ... t
+    >>> t
     tensor([5., 0.])
     """
     if not isinstance(array, np.ndarray):
