@@ -2,13 +2,21 @@
 
 from minigrad.ops import dropout, gelu, linear, log_softmax, relu, sigmoid, softmax, tanh
 from minigrad.ops.attention import scaled_dot_product_attention
+from minigrad.ops.batch_norm import batch_norm
 from minigrad.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
+from minigrad.ops.conv2d import conv2d
 from minigrad.ops.cross_entropy import cross_entropy
 from minigrad.ops.embedding import embedding
+from minigrad.ops.layer_norm import layer_norm
+from minigrad.ops.max_pool2d import max_pool2d
 from minigrad.ops.mse_loss import mse_loss
 from minigrad.ops.nll_loss import nll_loss
 
 __all__ = [
+    "batch_norm",
+    "conv2d",
+    "layer_norm",
+    "max_pool2d",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
