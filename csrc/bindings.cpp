@@ -50,6 +50,10 @@ PyMethodDef kernels[] = {
     KERNEL(matmul_forward),
     KERNEL(linear_forward),
 
+    KERNEL(conv2d_forward),
+    KERNEL(conv2d_backward_input),
+    KERNEL(conv2d_backward_weight),
+
     KERNEL(softmax_forward),
     KERNEL(softmax_backward),
     KERNEL(log_softmax_forward),
@@ -70,6 +74,7 @@ PyMethodDef kernels[] = {
     KERNEL(batch_norm_forward),
     KERNEL(batch_norm_apply),
     KERNEL(batch_norm_backward),
+    KERNEL(batch_norm_track),
     KERNEL(max_pool2d_forward),
     KERNEL(max_pool2d_backward),
 

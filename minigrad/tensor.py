@@ -79,14 +79,17 @@ class Tensor:
         return self.array.shape if dim is None else self.array.shape[check_dim("size", dim, self.ndim)]
 
     def dim(self):
+        """How many dimensions there are."""
         return self.array.ndim
 
     def numel(self):
+        """How many elements there are."""
         return self.array.size
 
     nelement = numel
 
     def element_size(self):
+        """The bytes of one element."""
         return self.array.itemsize
 
     def stride(self, dim=None):
@@ -95,12 +98,15 @@ class Tensor:
         return steps if dim is None else steps[check_dim("stride", dim, self.ndim)]
 
     def is_contiguous(self):
+        """Whether the elements lie in memory in C order."""
         return self.array.flags.c_contiguous
 
     def is_floating_point(self):
+        """Whether the dtype is a floating one, which can carry a gradient."""
         return is_floating(self.array.dtype)
 
     def data_ptr(self):
+        """The address of the first element."""
         return self.array.__array_interface__["data"][0]
 
     # Gradient bookkeeping ------------------------------------------------------------------------------------------
@@ -149,6 +155,7 @@ class Tensor:
         return self.array.item()
 
     def tolist(self):
+        """The elements as nested lists of Python numbers; one number for 0 dimensions."""
         return self.array.tolist()
 
     def __float__(self):

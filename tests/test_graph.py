@@ -225,8 +225,10 @@ def test_a_deep_graph_dropped_without_backward():
     y = leaf(0)
     for _ in range(DEEP):
         y = y.view(1)  # views remember their base too
+    base = weakref.ref(y.base)
     del y
     gc.collect()
+    assert base() is None
 
 
 def test_graphs_die_with_their_tensors():

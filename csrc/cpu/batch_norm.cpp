@@ -20,8 +20,8 @@ constexpr Size kPiece = 4096, kStripRows = 64;
 
 struct Shape {
   Size n, c, s;
-  Size count() const { return n * s; }                            // elements of a channel
-  Size pieces() const { return (s + kPiece - 1) / kPiece; }       // of one channel in one image
+  Size count() const { return n * s; }                       // elements of a channel
+  Size pieces() const { return (s + kPiece - 1) / kPiece; }  // of one channel in one image
   Size slots() const { return s == 1 ? (n + kStripRows - 1) / kStripRows : n * pieces(); }  // strips of a channel
   Size count(Size slot) const {
     return s == 1 ? std::min(kStripRows, n - slot * kStripRows) : std::min(kPiece, s - slot % pieces() * kPiece);
@@ -208,6 +208,20 @@ void batch_norm_backward(Out<float> dx, Maybe<Out<float>> dw, Maybe<Out<float>> 
     const VFloat a = strip.spread(shift.data()), b = strip.spread(slope.data());
     strip.each([&](auto at) { at.store(dx.data + strip.at, w * (at.load(g) - a - (at.load(start) - m) * b)); });
   });
+}
+
+// running = (1 - momentum) running + momentum batch, the variance times `correction`; all (c,)
+void batch_norm_track(Out<float> running_mean, Out<float> running_var, In<float> mean, In<float> var, double momentum,
+                      double correction) {
+  const Size c = mean.size;
+  require(running_mean.size == c && running_var.size == c && var.size == c, "expected four arrays of shape (c,)");
+  const auto move = [&](float& running, double batch) {
+    running = static_cast<float>((1 - momentum) * running + momentum * batch);
+  };
+  for (Size i = 0; i < c; ++i) {
+    move(running_mean.data[i], mean.data[i]);
+    move(running_var.data[i], correction * var.data[i]);
+  }
 }
 
 }  // namespace minigrad

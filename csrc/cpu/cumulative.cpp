@@ -1,4 +1,5 @@
-// Running sums and products of x (outer, n, inner) along n, and the recurrence h_i = a_i h_i-1 + b_i; all carried in double.
+// Running sums and products of x (outer, n, inner) along n, and the recurrence h_i = a_i h_i-1 + b_i; all carried in
+// double.
 
 #include <algorithm>
 
@@ -8,7 +9,8 @@
 namespace minigrad {
 namespace {
 
-// Neighbouring columns, or rows where there are no columns, go together: one waits for its last step while the others take theirs.
+// Neighbouring columns, or rows where there are no columns, go together: one waits for its last step while the others
+// take theirs.
 constexpr Size kColumns = 64, kRows = 8;
 
 // y[i] = carry = step(carry, place of element i), `lanes` times side by side.

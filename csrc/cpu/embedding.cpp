@@ -1,7 +1,7 @@
 // Rows of a table: y[i] = w[index[i]], and the sum of what comes back for each row.
 //
-// w (rows, cols), y and dy (n, cols), index (n). The sum goes row by row: the places that read a row are listed first (a counting
-// sort), so each row of dw is written once, by one thread, in the order of the index and in double.
+// w (rows, cols), y and dy (n, cols), index (n). The sum goes row by row: the places that read a row are listed first
+// (a counting sort), so each row of dw is written once, by one thread, in the order of the index and in double.
 
 #include <algorithm>
 
@@ -19,7 +19,8 @@ void check(Size rows, Size cols, const Array<const int64_t>& index, Size n, Size
           "expected a table of shape (rows, cols), an index of shape (n,) and values of shape (n, cols)");
   for (Size i = 0; i < n; ++i)
     if (index.data[i] < 0 || index.data[i] >= rows)
-      throw std::out_of_range("index " + std::to_string(index.data[i]) + " for a table of " + std::to_string(rows) + " rows");
+      throw std::out_of_range("index " + std::to_string(index.data[i]) + " for a table of " + std::to_string(rows) +
+                              " rows");
 }
 
 // start[r] .. start[r + 1] are the entries of `order` that hold the places of row r.

@@ -28,6 +28,14 @@ void embedding_backward(Out<float> dw, In<float> dy, In<int64_t> index);
 void matmul_forward(Out<float> y, In<float> a, In<float> b, bool transpose_a, bool transpose_b);
 void linear_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias);
 
+// conv2d.cpp: y (n, out, oh, ow), x (n, in, h, w), w (out, in / groups, kh, kw), bias (out)
+void conv2d_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias, int64_t stride_h, int64_t stride_w,
+                    int64_t pad_h, int64_t pad_w, int64_t dil_h, int64_t dil_w, int64_t groups);
+void conv2d_backward_input(Out<float> dx, In<float> dy, In<float> w, int64_t stride_h, int64_t stride_w, int64_t pad_h,
+                           int64_t pad_w, int64_t dil_h, int64_t dil_w, int64_t groups);
+void conv2d_backward_weight(Out<float> dw, In<float> dy, In<float> x, int64_t stride_h, int64_t stride_w, int64_t pad_h,
+                            int64_t pad_w, int64_t dil_h, int64_t dil_w, int64_t groups);
+
 // softmax.cpp: all (rows, cols)
 void softmax_forward(Out<float> y, In<float> x);
 void softmax_backward(Out<float> dx, In<float> dy, In<float> y);
@@ -69,6 +77,8 @@ void batch_norm_apply(Out<float> y, In<float> x, In<float> mean, In<float> var, 
                       Maybe<In<float>> bias, double eps);
 void batch_norm_backward(Out<float> dx, Maybe<Out<float>> dw, Maybe<Out<float>> db, In<float> dy, In<float> x,
                          Maybe<In<float>> weight, In<float> mean, In<float> var, double eps);
+void batch_norm_track(Out<float> running_mean, Out<float> running_var, In<float> mean, In<float> var, double momentum,
+                      double correction);
 
 // max_pool2d.cpp: x, dx (planes, H, W), y, dy, index (planes, OH, OW); kernel, stride, padding and dilation
 void max_pool2d_forward(Out<float> y, Out<int64_t> index, In<float> x, int64_t kh, int64_t kw, int64_t sh, int64_t sw,

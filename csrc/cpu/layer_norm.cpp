@@ -31,8 +31,7 @@ VFloat weight_at(At at, const float* weight) {
 struct Sums {
   const Size cols, width;  // width: floats for one column
   const Scratch<float> dw, db;
-  explicit Sums(Size cols)
-      : cols(cols), width(cols > kShortRow ? 1 : kLanes), dw(cols * width), db(cols * width) {
+  explicit Sums(Size cols) : cols(cols), width(cols > kShortRow ? 1 : kLanes), dw(cols * width), db(cols * width) {
     clear();
   }
   void clear() const {
@@ -124,9 +123,8 @@ void layer_norm_forward(Out<float> y, Out<float> mean, Out<float> rstd, In<float
     const VFloat scale = VFloat(1.0f) / sqrt(row.sum(square) / n + least);
     auto out = row.output(y.data + r * cols);
     if (bias)
-      out.each([&](auto at) {
-        out.put(at, (row[at] - centre) * scale * weight_at(at, weight.data) + at.load(bias.data));
-      });
+      out.each(
+          [&](auto at) { out.put(at, (row[at] - centre) * scale * weight_at(at, weight.data) + at.load(bias.data)); });
     else
       out.each([&](auto at) { out.put(at, (row[at] - centre) * scale * weight_at(at, weight.data)); });
     out.finish();

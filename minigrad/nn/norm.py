@@ -94,8 +94,9 @@ class BatchNorm1d(BatchNorm):
     Source: Ioffe and Szegedy, Batch Normalization, 2015.
 
     >>> import minigrad as mg
-    >>> mg.nn.BatchNorm1d(1, eps=0)(mg.tensor([[1.0], [3.0]])).tolist()
-    [[-1.0], [1.0]]
+    >>> mg.nn.BatchNorm1d(2)(mg.tensor([[1.0, 5.0], [3.0, 5.0]])).detach()
+    tensor([[-1.0000,  0.0000],
+            [ 1.0000,  0.0000]])
     """
 
     dims = (2, 3)
@@ -170,6 +171,7 @@ def register_affine(module, shape, affine, bias, device, dtype):
 
 
 def reset_affine(module):
+    """Weight 1, bias 0, where there are any."""
     if module.weight is not None:
         init.ones_(module.weight)
     if module.bias is not None:

@@ -217,4 +217,5 @@ class Tree:
 
 
 def join(prefix, name):
+    """A dotted name."""
     return f"{prefix}.{name}" if prefix else name

@@ -5,9 +5,11 @@ formulas of the elementwise tables run on Tensors with this module in the place 
 """
 
 from minigrad.ops import operators as _operators
+from minigrad.ops.batch_norm import batch_norm
 from minigrad.ops.binary import add, div, eq, ge, gt, le, lt, maximum, minimum, mul, ne, pow, sub
 from minigrad.ops.cast import to
 from minigrad.ops.clamp import clamp
+from minigrad.ops.conv2d import conv2d
 from minigrad.ops.creation import (
     as_tensor,
     empty_like,
@@ -30,6 +32,7 @@ from minigrad.ops.gather import gather, index_select, masked_select, nonzero, sc
 from minigrad.ops.index_put import index_put
 from minigrad.ops.inplace import overwrite
 from minigrad.ops.join import cat, concat, concatenate, flip, roll, stack
+from minigrad.ops.layer_norm import layer_norm
 from minigrad.ops.logic import (
     all,
     allclose,
@@ -45,6 +48,7 @@ from minigrad.ops.logic import (
     logical_not,
 )
 from minigrad.ops.matmul import bmm, linear, matmul, mm
+from minigrad.ops.max_pool2d import max_pool2d
 from minigrad.ops.part import chunk, narrow, select, split, unbind
 from minigrad.ops.permute import movedim, permute, t, transpose
 from minigrad.ops.random import bernoulli, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm

@@ -1,156 +1,185 @@
-"""batch_norm: y = (x - mean) / sqrt(var + eps) w + b, mean and var of each channel over the batch and all positions
+"""batch_norm: y = xhat w + b, xhat = (x - mean) / sqrt(var + eps), for each channel over the batch and all positions
 
-    xhat = (x - mean) rstd, rstd = 1 / sqrt(var + eps), m = number of values of a channel
-    dx = w rstd (dy - db / m - xhat dw / m)        dw = sum dy xhat        db = sum dy
+    dx = w rstd (dy - mean(dy) - xhat mean(dy xhat))        dw = dy xhat, db = dy, summed
 
-In evaluation the running statistics take the place of the batch's and are constants. Kernels: csrc/cpu/batch_norm.cpp, on
-(n, c, positions). Saved for backward: x, w, mean, var.
+In training mean and variance are the batch's (`BatchNorm`), and the running ones move towards them; in evaluation the
+running ones are used as they are (`Normalize`). Kernels: csrc/cpu/batch_norm.cpp, on (n, c, s).
 """
 
 import math
 
 from minigrad import mutation
 from minigrad.autograd import Op
-from minigrad.backend.array import array_module, contiguous, empty, empty_like
+from minigrad.backend.array import array_module, cast, contiguous, empty, empty_like
 from minigrad.dtypes import float64
 from minigrad.kernel import kernel
-from minigrad.ops.layer_norm import check_affine, check_float_input
-from minigrad.tensor import wrap
+from minigrad.ops.layer_norm import check_affine, flat, statistic
+from minigrad.ops.loss import check_floating
+from minigrad.ops.operands import check_tensor
+
+# Kernels: x (n, c, s), all small arrays (c,); weight, bias, dw and db may be None
 
 
-def _channels(v):
-    return v[None, :, None]
+def _xhat(x, mean, var, eps):
+    rstd = (var.astype(float64) + eps) ** -0.5
+    return (x.astype(float64) - mean[:, None]) * rstd[:, None]
 
 
-def _normalised(x, mean, var, weight, bias, eps):
-    out = (x - _channels(mean)) / array_module(x).sqrt(_channels(var) + eps)
-    out = out if weight is None else out * _channels(weight)
-    return out if bias is None else out + _channels(bias)
+def _affine(xhat, weight, bias):
+    return xhat * (1 if weight is None else weight[:, None]) + (0 if bias is None else bias[:, None])
 
 
 @kernel(outs=3)
 def batch_norm_forward(y, mean, var, x, weight, bias, eps):
-    wide = x.astype(float64)
-    center = wide.mean((0, 2))
-    spread = ((wide - _channels(center)) ** 2).mean((0, 2))
-    y[...] = _normalised(wide, center, spread, weight, bias, eps)
+    center = x.mean((0, 2), dtype=float64)
+    spread = ((x - center[:, None]) ** 2).mean((0, 2))
+    y[...] = _affine(_xhat(x, center, spread, eps), weight, bias)
     mean[...], var[...] = center, spread
 
 
 @kernel()
 def batch_norm_apply(y, x, mean, var, weight, bias, eps):
-    y[...] = _normalised(x.astype(float64), mean.astype(float64), var.astype(float64), weight, bias, eps)
+    y[...] = _affine(_xhat(x, mean, var, eps), weight, bias)
 
 
 @kernel(outs=3)
 def batch_norm_backward(dx, dw, db, dy, x, weight, mean, var, eps):
-    rstd = 1 / array_module(x).sqrt(var.astype(float64) + eps)
-    xhat = (x.astype(float64) - _channels(mean)) * _channels(rstd)
-    total, scaled = dy.sum((0, 2), dtype=float64), (dy * xhat).sum((0, 2))
-    m = max(1, x.shape[0] * x.shape[2])
-    scale = rstd if weight is None else rstd * weight
-    dx[...] = _channels(scale) * (dy - _channels(total / m) - xhat * _channels(scaled / m))
+    xhat, count = _xhat(x, mean, var, eps), x.shape[0] * x.shape[2]
+    along, across = dy.sum((0, 2), dtype=float64), (dy * xhat).sum((0, 2))
+    inner = dy - along[:, None] / count - xhat * (across[:, None] / count)
+    dx[...] = _affine(inner, (var.astype(float64) + eps) ** -0.5 * (1 if weight is None else weight), None)
     if dw is not None:
-        dw[...] = scaled
+        dw[...] = across
     if db is not None:
-        db[...] = total
+        db[...] = along
 
 
-def _cubed(x):
-    """(n, c, positions), in C order."""
+@kernel(outs=2)
+def batch_norm_track(running_mean, running_var, mean, var, momentum, correction):
+    """running = (1 - momentum) running + momentum batch, the variance times `correction`"""
+    running_mean[...] = (1 - momentum) * running_mean.astype(float64) + momentum * mean
+    running_var[...] = (1 - momentum) * running_var.astype(float64) + momentum * correction * var
+
+
+def _folded(x):
+    """(n, c, ...) as (n, c, s)."""
     return contiguous(x).reshape(*x.shape[:2], math.prod(x.shape[2:]))
 
 
 class BatchNorm(Op):
-    """With the statistics of the batch, which are written into `mean` and `var`."""
+    """y, mean and var of x (n, c, ...), weight and bias."""
 
-    def forward(self, x, weight, bias, mean, var, eps):
-        cube = _cubed(x)
-        y = empty_like(cube)
-        batch_norm_forward(y, mean, var, cube, weight, bias, eps)
-        self.saved, self.shape, self.eps = (cube, weight, mean, var), x.shape, eps
-        return y.reshape(x.shape)
+    def forward(self, x, weight, bias, eps):
+        self.shape, self.eps, self.bias_dtype = x.shape, eps, None if bias is None else bias.dtype
+        x, weight = _folded(x), flat(weight)
+        y, mean, var = empty_like(x), statistic(x.shape[1], x), statistic(x.shape[1], x)
+        batch_norm_forward(y, mean, var, x, weight, flat(bias), eps)
+        self.saved = x, weight, mean, var
+        return y.reshape(self.shape), mean, var
 
-    def backward(self, dy):
-        cube, weight, mean, var = self.saved
-        dx = empty_like(cube)
-        dw, db = (empty_like(mean) if self.needs(i) else None for i in (1, 2))
-        batch_norm_backward(dx, dw, db, _cubed(dy), cube, weight, mean, var, self.eps)
+    def backward(self, dy, *_):
+        x, weight, mean, var = self.saved
+        dx = empty_like(x)
+        dw = empty_like(weight) if self.needs(1) else None
+        db = empty(mean.shape, self.bias_dtype) if self.needs(2) else None
+        batch_norm_backward(dx, dw, db, _folded(dy), x, weight, mean, var, self.eps)
         return dx.reshape(self.shape), dw, db
 
-    def composed(self, x, weight, bias, mean, var, eps):
-        dims = tuple(d for d in range(x.ndim) if d != 1)
-        centered = x - x.mean(dims, True)
-        return _affine(centered / ((centered * centered).mean(dims, True) + eps).sqrt(), weight, bias)
+    @staticmethod
+    def composed(x, weight, bias, eps):
+        dims = (0, *range(2, x.ndim))
+        mean = x.mean(dims, True)
+        var = ((x - mean) * (x - mean)).mean(dims, True)
+        y = (x - mean) / (var + eps).sqrt()
+        y = y if weight is None else y * _per_channel(weight, x)
+        return y if bias is None else y + _per_channel(bias, x), mean.reshape(-1), var.reshape(-1)
 
 
-class BatchNormApply(Op):
-    """With given statistics, which are constants."""
+class Normalize(Op):
+    """y = (x - mean) / sqrt(var + eps) w + b with given mean and variance: linear in x, and so is its gradient."""
 
     def forward(self, x, weight, bias, mean, var, eps):
-        y = empty_like(_cubed(x))
-        batch_norm_apply(y, _cubed(x), mean, var, weight, bias, eps)
-        return y.reshape(x.shape)
+        self.given, self.saved = (mean, var, eps), (x, weight)
+        y = empty(x.shape, x.dtype)
+        batch_norm_apply(_folded(y), _folded(x), mean, var, flat(weight), flat(bias), eps)
+        return y
 
-    def composed(self, x, weight, bias, mean, var, eps):
-        shape = (1, -1) + (1,) * (x.ndim - 2)
-        return _affine((x - mean.reshape(shape)) / (var + eps).sqrt().reshape(shape), weight, bias)
-
-    def backward(self, dy):
-        return [None if g is None else g.array for g in self.gradient(wrap(dy))]
-
-
-def _affine(x, weight, bias):
-    shape = (1, -1) + (1,) * (x.ndim - 2)
-    x = x if weight is None else x * weight.reshape(shape)
-    return x if bias is None else x + bias.reshape(shape)
+    def gradient(self, dy):
+        mean, var, eps = self.given
+        x, weight = self.input(0, self.saved[0]), None if self.saved[1] is None else self.input(1, self.saved[1])
+        zero = array_module(mean).zeros_like(mean)
+        dx = Normalize.apply(dy, weight, None, zero, var, eps) if self.needs(0) else None
+        dw = _channel_sums(dy * Normalize.apply(x, None, None, mean, var, eps)) if self.needs(1) else None
+        return dx, dw, _channel_sums(dy) if self.needs(2) else None
 
 
-def _move(running, batch, momentum):
-    """Running statistics a step towards the batch's."""
-    if running is not None:
-        running.array[...] = (1 - momentum) * running.array + momentum * batch
-        mutation.touch(running.array, "batch_norm")
+def _per_channel(a, x):
+    return a.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _channel_sums(x):
+    return x.reshape(*x.shape[:2], math.prod(x.shape[2:])).sum(2).sum(0)
 
 
 def batch_norm(input, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, eps=1e-05):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias, per channel
+    """y = (x - mean) / sqrt(var + eps) w + b, for each channel over the batch and all positions
 
     Args:
-        input (Tensor): (N, C, ...), floating.
-        running_mean, running_var (Tensor (C,) or None): used in evaluation; in training moved towards the batch's mean and
-            unbiased variance: running = (1 - momentum) running + momentum batch.
-        weight, bias (Tensor (C,), optional).
-        training (bool): use the batch's statistics (biased variance).
+        input (Tensor): the batch.
+        running_mean, running_var (Tensor): used in evaluation; in training moved towards the batch's mean and unbiased
+            variance, in place; both may be None then.
+        weight, bias (Tensor, optional): one number for each channel.
+        training (bool): use mean and (biased) variance of the batch.
+        momentum (float): the weight of the batch in the running statistics.
+        eps (float): added to the variance.
 
-    Errors: ValueError for one value per channel in training; RuntimeError for shapes that do not fit.
-    Source: Ioffe and Szegedy, "Batch normalization", ICML 2015.
+    Shape: input (N, C, ...), output the same, all else (C,).
+    Errors: RuntimeError for shapes, dtypes or statistics that do not fit, ValueError for one value per channel in
+        training.
+    Source: Ioffe and Szegedy, "Batch normalization", 2015.
 
     >>> import minigrad as mg
-    >>> mg.nn.functional.batch_norm(mg.tensor([[1.0], [3.0]]), None, None, training=True)
-    tensor([[-1.0000],
-            [ 1.0000]])
+    >>> mg.batch_norm(mg.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.5)
+    tensor([[-0.8165],
+            [ 0.8165]])
     """
-    check_float_input("batch_norm", input)
-    if input.ndim < 2:
-        raise RuntimeError(f"[batch_norm] input has shape {input.shape}, expected (N, C, ...)")
-    check_affine("batch_norm", input.shape[1:2], input, weight=weight, bias=bias)
-    check_affine("batch_norm", input.shape[1:2], input, running_mean=running_mean, running_var=running_var)
+    _check(input, running_mean, running_var, weight, bias, training, eps)
     if not training:
-        if running_mean is None or running_var is None:
-            raise RuntimeError("[batch_norm] evaluation needs running_mean and running_var, found None")
-        return BatchNormApply.apply(input, weight, bias, running_mean.detach(), running_var.detach(), float(eps))
-    count = input.shape[0] * math.prod(input.shape[2:])
-    if count == 1:
-        raise ValueError(
-            f"[batch_norm] expected more than 1 value per channel when training, found shape {input.shape}"
-        )
-    mean, var = (empty(input.shape[1:2], input.dtype) for _ in range(2))
-    y = BatchNorm.apply(input, weight, bias, mean, var, float(eps))
-    if count:
-        _move(running_mean, mean, momentum)
-        _move(running_var, var * (count / (count - 1)), momentum)
+        given = [contiguous(a.array) for a in (running_mean, running_var)]
+        return Normalize.apply(input, weight, bias, *given, float(eps))
+    y, mean, var = BatchNorm.apply(input, weight, bias, float(eps))
+    if running_mean is not None and input.numel():
+        count = input.numel() // input.shape[1]
+        _track([running_mean.array, running_var.array], [mean.array, var.array], momentum, count / (count - 1))
     return y
+
+
+def _track(running, batch, momentum, correction):
+    batch = [b if b.dtype is r.dtype else cast(b, r.dtype) for b, r in zip(batch, running, strict=True)]
+    batch_norm_track(*running, *batch, float(momentum), correction)
+    for r in running:
+        mutation.touch(r, "batch_norm")
+
+
+def _check(input, running_mean, running_var, weight, bias, training, eps):
+    check_floating("batch_norm", input)
+    if input.ndim < 2:
+        raise RuntimeError(f"[batch_norm] input {input.shape} has no channels, expected (N, C, ...)")
+    channels = input.shape[1:2]
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("[batch_norm] found one of running_mean and running_var, expected both or none")
+    if running_mean is None and not training:
+        raise RuntimeError("[batch_norm] found no running_mean and running_var, which evaluation needs")
+    for name, x in (("running_mean", running_mean), ("running_var", running_var)):
+        if x is not None:
+            check_tensor("batch_norm", x, name)
+            if x.shape != channels:
+                raise RuntimeError(f"[batch_norm] {name} has shape {x.shape}, expected {channels} for {input.shape}")
+    check_affine("batch_norm", input, weight, bias, channels)
+    if training and input.numel() == input.shape[1] and input.numel():
+        raise ValueError(f"[batch_norm] input {input.shape} has one value per channel, training needs more")
+    if training and eps <= 0:
+        raise ValueError(f"[batch_norm] eps is {eps}, training needs more than 0")
 
 
 __all__ = ["batch_norm"]

@@ -1,182 +1,194 @@
-"""conv2d: y[n, o] = sum over c, i, j of x[n, c, i', j'] w[o, c, i, j] + b[o], i' and j' by stride, padding and dilation
+"""conv2d: y[n, o, p] = b[o] + sum over channels c and taps t of w[o, c, t] x[n, c, p stride - padding + t dilation]
 
-    dx = the transposed convolution of dy and w        dw = the correlation of x and dy        db = sum of dy
+But for the bias it is linear in x and in w. So its gradients are sums of products too, and so are theirs: three ops, of
+which each is differentiated by the other two.
 
-The three are bilinear, so each is an op whose gradients are the other two: any order of derivative comes free. `groups` parts
-the channels into that many independent convolutions. `geometry` stands for (strides, paddings, dilations, groups), as the
-kernels take them.
+    Conv2d        y of x and w        dx by Conv2dInput of dy and w, dw by Conv2dWeight of dy and x, db: dy summed
+    Conv2dInput   dx of dy and w
+    Conv2dWeight  dw of dy and x
+
+Kernels: csrc/cpu/conv2d.cpp. They take the padding above and on the left; on the other sides windows reach as far as
+the size of y makes them, and find zeros too.
 """
 
-import numpy as np
+import math
 
 from minigrad.autograd import Op
-from minigrad.backend.array import contiguous, empty
+from minigrad.backend.array import array_module, contiguous, empty
+from minigrad.dtypes import bool_, float64, is_floating
 from minigrad.kernel import kernel
-from minigrad.ops.layer_norm import check_float_input
-from minigrad.ops.max_pool2d import pair
-from minigrad.tensor import Tensor
+from minigrad.ops.operands import check_tensor
+from minigrad.ops.windows import Windows, pair
+
+# Kernels: x (n, in, h, w), w (out, in / groups, kh, kw), y (n, out, oh, ow); `numbers`: two strides, two paddings, two
+# dilations and the groups
 
 
-def _windows(x, kernel_size, stride_h, stride_w, pad_h, pad_w, dil_h, dil_w):
-    """x (n, c, h, w), padded, as a view (n, c, oh, ow, kh, kw) of all windows."""
-    x = np.pad(x, ((0, 0), (0, 0), (pad_h, pad_h), (pad_w, pad_w)))
-    span = [d * (k - 1) + 1 for k, d in zip(kernel_size, (dil_h, dil_w), strict=True)]
-    views = np.lib.stride_tricks.sliding_window_view(x, span, axis=(2, 3))
-    return views[:, :, ::stride_h, ::stride_w, ::dil_h, ::dil_w]
+def _wide(x):
+    return x.astype(float64) if is_floating(x.dtype) else x
 
 
-def _grouped(a, axis, groups):
-    return a.reshape(*a.shape[:axis], groups, a.shape[axis] // groups, *a.shape[axis + 1 :])
+def _split(x, groups):
+    """Images (n, c, h, w) as matrices (n, groups, c / groups, h w)."""
+    return x.reshape(x.shape[0], groups, x.shape[1] // groups, x.shape[2] * x.shape[3])
 
 
-@kernel()
-def conv2d_forward(y, x, w, bias, stride_h, stride_w, pad_h, pad_w, dil_h, dil_w, groups):
-    views = _windows(x.astype(np.float64), w.shape[2:], stride_h, stride_w, pad_h, pad_w, dil_h, dil_w)
-    out = np.einsum("ngchwij,gocij->ngohw", _grouped(views, 1, groups), _grouped(w, 0, groups), optimize=True)
-    y[...] = out.reshape(y.shape)
-    if bias is not None:
-        y += bias[:, None, None]
+def _tap(w, groups, i, j):
+    """One tap of all weights, (groups, out / groups, in / groups)."""
+    return _wide(w[:, :, i, j]).reshape(groups, w.shape[0] // groups, w.shape[1])
 
 
 @kernel()
-def conv2d_backward_input(dx, dy, w, stride_h, stride_w, pad_h, pad_w, dil_h, dil_w, groups):
-    n, c, h, width = dx.shape
-    padded = np.zeros((n, c, h + 2 * pad_h, width + 2 * pad_w))
-    oh, ow = dy.shape[2:]
-    wide, kernels = _grouped(dy.astype(np.float64), 1, groups), _grouped(w, 0, groups)
-    for i in range(w.shape[2]):
-        for j in range(w.shape[3]):
-            part = np.einsum("ngohw,goc->ngchw", wide, kernels[..., i, j], optimize=True).reshape(n, c, oh, ow)
-            rows, cols = (
-                slice(i * dil_h, i * dil_h + oh * stride_h, stride_h),
-                slice(j * dil_w, j * dil_w + ow * stride_w, stride_w),
-            )
-            padded[:, :, rows, cols] += part
-    dx[...] = padded[:, :, pad_h : pad_h + h, pad_w : pad_w + width]
+def conv2d_forward(y, x, w, bias, *numbers):
+    windows, groups = Windows.of((*w.shape[2:], *numbers)), numbers[-1]
+    framed = windows.framed(x, y.shape[2:], _wide(x).dtype)
+    total = _split(array_module(x).zeros(y.shape, framed.dtype), groups)
+    for (i, j), seen in windows.taps(y.shape[2:]):
+        total += _tap(w, groups, i, j) @ _split(framed[..., *seen], groups)
+    y[...] = total.reshape(y.shape) + (0 if bias is None else bias[:, None, None])
 
 
 @kernel()
-def conv2d_backward_weight(dw, dy, x, stride_h, stride_w, pad_h, pad_w, dil_h, dil_w, groups):
-    views = _windows(x.astype(np.float64), dw.shape[2:], stride_h, stride_w, pad_h, pad_w, dil_h, dil_w)
-    views = views[:, :, : dy.shape[2], : dy.shape[3]]
-    out = np.einsum("ngchwij,ngohw->gocij", _grouped(views, 1, groups), _grouped(dy, 1, groups), optimize=True)
-    dw[...] = out.reshape(dw.shape)
+def conv2d_backward_input(dx, dy, w, *numbers):
+    windows, groups = Windows.of((*w.shape[2:], *numbers)), numbers[-1]
+    shape, inside = windows.frame(dx.shape[2:], dy.shape[2:])
+    framed = array_module(dx).zeros((*dx.shape[:2], *shape), _wide(dx).dtype)
+    for (i, j), seen in windows.taps(dy.shape[2:]):
+        part = _tap(w, groups, i, j).swapaxes(1, 2) @ _split(_wide(dy), groups)
+        framed[..., *seen] += part.reshape(*dx.shape[:2], *dy.shape[2:])
+    dx[...] = framed[..., *inside]
+
+
+@kernel()
+def conv2d_backward_weight(dw, dy, x, *numbers):
+    windows, groups = Windows.of((*dw.shape[2:], *numbers)), numbers[-1]
+    framed = windows.framed(x, dy.shape[2:], _wide(x).dtype)
+    for (i, j), seen in windows.taps(dy.shape[2:]):
+        part = _split(_wide(dy), groups) @ _split(framed[..., *seen], groups).swapaxes(2, 3)
+        dw[:, :, i, j] = part.sum(0).reshape(dw.shape[:2])
 
 
 class Conv2d(Op):
-    def forward(self, x, w, bias, shape, geometry):
-        y = empty(shape, x.dtype)
-        conv2d_forward(y, contiguous(x), contiguous(w), bias, *geometry)
-        self.saved, self.geometry = (x, w), geometry
+    """y (n, out) + `size`, of x and w with the given windows, groups last."""
+
+    def forward(self, x, w, bias, size, windows):
+        x, w, bias = contiguous(x), contiguous(w), None if bias is None else contiguous(bias)
+        self.saved = x if self.needs(1) else None, w if self.needs(0) else None
+        self.sizes, self.windows = (x.shape[2:], w.shape[2:]), windows
+        y = empty((x.shape[0], w.shape[0], *size), x.dtype)
+        conv2d_forward(y, x, w, bias, *windows)
         return y
 
     def gradient(self, dy):
-        x, w = self.input(0, self.saved[0]), self.input(1, self.saved[1])
-        dx = ConvInput.apply(dy, w, x.shape, self.geometry) if self.needs(0) else None
-        dw = ConvWeight.apply(dy, x, w.shape, self.geometry) if self.needs(1) else None
-        return dx, dw, dy.sum((0, 2, 3)) if self.needs(2) else None
+        (x, w), (image, window) = self.saved, self.sizes
+        dx = Conv2dInput.apply(dy, self.input(1, w), image, self.windows) if self.needs(0) else None
+        dw = Conv2dWeight.apply(dy, self.input(0, x), window, self.windows) if self.needs(1) else None
+        n, out, *size = dy.shape
+        return dx, dw, dy.reshape(n, out, math.prod(size)).sum(2).sum(0) if self.needs(2) else None
 
 
-class ConvInput(Op):
-    """dx from dy and w"""
+class Conv2dInput(Op):
+    """dx (n, in) + `size`, of dy and w."""
 
-    def forward(self, dy, w, shape, geometry):
-        dx = empty(shape, dy.dtype)
-        conv2d_backward_input(dx, contiguous(dy), contiguous(w), *geometry)
-        self.saved, self.geometry = (dy, w), geometry
+    def forward(self, dy, w, size, windows):
+        dy, w = contiguous(dy), contiguous(w)
+        self.saved, self.windows = (dy, w), windows
+        dx = empty((dy.shape[0], w.shape[1] * windows[-1], *size), dy.dtype)
+        conv2d_backward_input(dx, dy, w, *windows)
         return dx
 
-    def gradient(self, ddx):
+    def gradient(self, g):
         dy, w = self.input(0, self.saved[0]), self.input(1, self.saved[1])
-        ddy = Conv2d.apply(ddx, w, None, dy.shape, self.geometry) if self.needs(0) else None
-        return ddy, ConvWeight.apply(dy, ddx, w.shape, self.geometry) if self.needs(1) else None
+        to_dy = Conv2d.apply(g, w, None, dy.shape[2:], self.windows) if self.needs(0) else None
+        return to_dy, Conv2dWeight.apply(dy, g, w.shape[2:], self.windows) if self.needs(1) else None
 
 
-class ConvWeight(Op):
-    """dw from dy and x"""
+class Conv2dWeight(Op):
+    """dw (out, in / groups) + `size`, of dy and x."""
 
-    def forward(self, dy, x, shape, geometry):
-        dw = empty(shape, dy.dtype)
-        conv2d_backward_weight(dw, contiguous(dy), contiguous(x), *geometry)
-        self.saved, self.geometry = (dy, x), geometry
+    def forward(self, dy, x, size, windows):
+        dy, x = contiguous(dy), contiguous(x)
+        self.saved, self.windows = (dy, x), windows
+        dw = empty((dy.shape[1], x.shape[1] // windows[-1], *size), dy.dtype)
+        conv2d_backward_weight(dw, dy, x, *windows)
         return dw
 
-    def gradient(self, ddw):
+    def gradient(self, g):
         dy, x = self.input(0, self.saved[0]), self.input(1, self.saved[1])
-        ddy = Conv2d.apply(x, ddw, None, dy.shape, self.geometry) if self.needs(0) else None
-        return ddy, ConvInput.apply(dy, ddw, x.shape, self.geometry) if self.needs(1) else None
-
-
-def _padding(padding, kernel_size, stride, dilation):
-    """((top, left), (extra bottom, extra right)) for numbers, "valid" and "same"."""
-    if not isinstance(padding, str):
-        return pair("conv2d", "padding", padding, 0), (0, 0)
-    if padding == "valid":
-        return (0, 0), (0, 0)
-    if padding != "same":
-        raise ValueError(f"[conv2d] padding must be ints, 'same' or 'valid', found {padding!r}")
-    if stride != (1, 1):
-        raise RuntimeError(f"[conv2d] padding='same' needs stride 1, found {stride}")
-    totals = [d * (k - 1) for k, d in zip(kernel_size, dilation, strict=True)]
-    return tuple(t // 2 for t in totals), tuple(t % 2 for t in totals)
-
-
-def _check(input, weight, bias, groups):
-    check_float_input("conv2d", input)
-    if not isinstance(weight, Tensor) or weight.ndim != 4 or input.ndim not in (3, 4) or weight.dtype != input.dtype:
-        found = f"{weight.shape} of {weight.dtype}" if isinstance(weight, Tensor) else type(weight).__name__
-        raise RuntimeError(
-            f"[conv2d] input {input.shape} of {input.dtype} and weight {found}, expected (N, C, H, W) or (C, H, W) and "
-            "(out, C / groups, kh, kw) of one dtype"
-        )
-    if groups < 1 or weight.shape[0] % groups or input.shape[-3] != weight.shape[1] * groups or 0 in weight.shape:
-        raise RuntimeError(f"[conv2d] input {input.shape} and weight {weight.shape} do not fit with groups={groups}")
-    if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != input.dtype):
-        raise RuntimeError(f"[conv2d] bias {bias.shape} of {bias.dtype}, expected {weight.shape[:1]} of {input.dtype}")
+        to_dy = Conv2d.apply(x, g, None, dy.shape[2:], self.windows) if self.needs(0) else None
+        return to_dy, Conv2dInput.apply(dy, g, x.shape[2:], self.windows) if self.needs(1) else None
 
 
 def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-    """y[n, o] = sum over c, i, j of x[n, c, stride h + dilation i - padding, ...] w[o, c, i, j] + b[o]
+    """y[n, o, p] = b[o] + sum over channels c and taps t of w[o, c, t] x[n, c, p stride - padding + t dilation]
 
     Args:
-        input (Tensor): (N, C, H, W) or (C, H, W), floating. weight: (out, C / groups, kh, kw). bias (optional): (out,).
-        stride, padding, dilation: int or (rows, columns); padding also "valid" (none) or "same" (stride 1 only).
-        groups (int): independent parts of the channels.
+        input (Tensor): the images.
+        weight (Tensor): one window for each output channel and each input channel of its group.
+        bias (Tensor, optional): added to each output channel.
+        stride (int or two): how far apart windows are, down and across.
+        padding (int, two, 'valid' or 'same'): zeros on each side; 'valid' is 0, 'same' keeps the size (stride 1 only).
+        dilation (int or two): how far apart the taps of a window are.
+        groups (int): the channels are cut into so many groups that do not see each other.
 
-    Shape: H_out = floor((H + 2 padding - dilation (kh - 1) - 1) / stride) + 1.
-    Errors: RuntimeError if shapes, dtypes or groups do not fit, or the input is smaller than the kernel.
+    Shape: input (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), bias (O,), output (N, O, H', W') or
+        (O, H', W') with H' = floor((H + 2 padding - dilation (KH - 1) - 1) / stride) + 1.
+    Errors: RuntimeError for shapes, dtypes or numbers that do not fit, TypeError for numbers of another type.
     Source: LeCun et al., "Gradient-based learning applied to document recognition", 1998.
 
     >>> import minigrad as mg
-    >>> mg.nn.functional.conv2d(mg.ones(1, 1, 3, 3), mg.ones(1, 1, 2, 2))
-    tensor([[[[4., 4.],
-              [4., 4.]]]])
+    >>> x = mg.arange(9.0).reshape(1, 3, 3)
+    >>> mg.conv2d(x, mg.ones(1, 1, 2, 2))
+    tensor([[[ 8., 12.],
+             [20., 24.]]])
     """
-    _check(input, weight, bias, groups)
-    s, d = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
-    p, extra = _padding(padding, weight.shape[2:], s, d)
-    x = input if input.ndim == 4 else input.unsqueeze(0)
-    if any(extra):
-        x = _pad_end(x, extra)
-    sizes = zip(x.shape[2:], weight.shape[2:], s, p, d, strict=True)
-    shape = tuple((n + 2 * q - r * (k - 1) - 1) // t + 1 for n, k, t, q, r in sizes)
-    if min(shape) < 1:
-        raise RuntimeError(
-            f"[conv2d] input {input.shape} is smaller than the kernel {weight.shape[2:]} at dilation {d}"
-        )
-    y = Conv2d.apply(x, weight, bias, (x.shape[0], weight.shape[0], *shape), (*s, *p, *d, int(groups)))
+    _check_arrays(input, weight, bias, groups)
+    windows, size = _windows(input, weight, stride, padding, dilation)
+    images = input if input.ndim == 4 else input.unsqueeze(0)
+    y = Conv2d.apply(images, weight, bias, size, (*windows.numbers()[2:], groups))
     return y if input.ndim == 4 else y.squeeze(0)
 
 
-def _pad_end(x, extra):
-    """A row of zeros below and a column to the right, where asked for."""
-    from minigrad.ops import cat, zeros
+def _check_arrays(input, weight, bias, groups):
+    for name, x in (("input", input), ("weight", weight), ("bias", bias)):
+        if x is not None or name != "bias":
+            check_tensor("conv2d", x, name)
+            if x.dtype != input.dtype or x.dtype is bool_:
+                raise RuntimeError(f"[conv2d] {name} has dtype {x.dtype}, expected that of the input, and no bool")
+    if input.ndim not in (3, 4) or 0 in input.shape[-2:]:
+        raise RuntimeError(f"[conv2d] input {input.shape} is no image, expected (N, C, H, W) or (C, H, W)")
+    if weight.ndim != 4 or 0 in (weight.shape[0], *weight.shape[2:]):
+        raise RuntimeError(f"[conv2d] weight {weight.shape} does not fit, expected (out, in / groups, height, width)")
+    if not isinstance(groups, int) or groups < 1 or weight.shape[0] % groups:
+        raise RuntimeError(f"[conv2d] {groups!r} groups, expected a divisor of the {weight.shape[0]} output channels")
+    if input.shape[-3] != groups * weight.shape[1]:
+        raise RuntimeError(
+            f"[conv2d] input {input.shape} has {input.shape[-3]} channels, expected {groups * weight.shape[1]} "
+            f"for weight {weight.shape} and {groups} groups"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise RuntimeError(f"[conv2d] bias has shape {bias.shape}, expected {weight.shape[:1]}")
 
-    for dim, more in zip((2, 3), extra, strict=True):
-        if more:
-            shape = (*x.shape[:dim], more, *x.shape[dim + 1 :])
-            x = cat([x, zeros(shape, dtype=x.dtype)], dim)
-    return x
+
+def _windows(input, weight, stride, padding, dilation):
+    """The windows, and how many there are down and across."""
+    image, kernel = input.shape[-2:], weight.shape[2:]
+    stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)
+    if padding == "same":
+        if stride != (1, 1):
+            raise RuntimeError(f"[conv2d] padding 'same' needs stride 1, found {stride}")
+        above = tuple((k - 1) * d // 2 for k, d in zip(kernel, dilation, strict=True))
+        return Windows(kernel, stride, above, dilation), image
+    if isinstance(padding, str) and padding != "valid":
+        raise RuntimeError(f"[conv2d] padding {padding!r} is unknown, expected numbers, 'valid' or 'same'")
+    padding = pair("conv2d", "padding", 0 if padding == "valid" else padding, 0)
+    windows = Windows(kernel, stride, padding, dilation)
+    size = windows.outputs(image)
+    if min(size) < 1:
+        raise RuntimeError(
+            f"[conv2d] windows {kernel} with dilation {dilation} are larger than images {image} with padding {padding}"
+        )
+    return windows, size
 
 
 __all__ = ["conv2d"]

@@ -39,7 +39,7 @@ def _kernel(name, formula, key=0):
     def reference(out, *args):
         out[...] = formula(array_module(out), *args)
 
-    reference.__name__, reference.__doc__ = name, f"{name}: elementwise, see ops/unary.py and ops/binary.py"
+    reference.__name__, reference.__module__ = name, formula.__module__
     return kernel(key=key)(reference)
 
 

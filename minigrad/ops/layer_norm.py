@@ -1,36 +1,39 @@
-"""layer_norm: y = (x - mean) rstd w + b, mean and rstd = 1 / sqrt(var + eps) over the last dimensions of each sample
+"""layer_norm: y = xhat w + b with xhat = (x - mean) rstd and rstd = 1 / sqrt(var + eps), over the last dimensions
 
-    xhat = (x - mean) rstd, g = dy w
-    dx = rstd (g - mean(g) - xhat mean(g xhat))        dw = sum dy xhat        db = sum dy
+    dx = rstd (g - mean(g) - xhat mean(g xhat)) with g = dy w        dw = dy xhat, db = dy, summed over the rows
 
-Kernels: csrc/cpu/layer_norm.cpp, on (rows, cols). Saved for backward: x, w, mean, rstd.
+Kernels: csrc/cpu/layer_norm.cpp, on rows. Saved for backward: x, mean and rstd; xhat is made again.
 """
 
 import math
 
 from minigrad.autograd import Op
-from minigrad.backend.array import array_module, contiguous, empty, empty_like
-from minigrad.dtypes import float64, is_floating
+from minigrad.backend.array import contiguous, empty, empty_like
+from minigrad.dtypes import HALVES, float32, float64
 from minigrad.kernel import kernel
-from minigrad.tensor import Tensor
+from minigrad.ops.loss import check_floating
+from minigrad.ops.operands import check_tensor
+
+# Kernels: x (rows, cols), weight, bias (cols,), mean, rstd (rows,); weight, bias, dw and db may be None
+
+
+def _xhat(x, mean, rstd):
+    return (x.astype(float64) - mean[:, None]) * rstd[:, None]
 
 
 @kernel(outs=3)
 def layer_norm_forward(y, mean, rstd, x, weight, bias, eps):
-    wide = x.astype(float64)
-    center = wide.mean(-1, keepdims=True)
-    scale = 1 / array_module(x).sqrt(((wide - center) ** 2).mean(-1, keepdims=True) + eps)
-    out = (wide - center) * scale
-    out = out if weight is None else out * weight
-    y[...] = out if bias is None else out + bias
-    mean[...], rstd[...] = center[:, 0], scale[:, 0]
+    center = x.mean(1, dtype=float64)
+    scale = (((x - center[:, None]) ** 2).mean(1) + eps) ** -0.5
+    y[...] = _xhat(x, center, scale) * (1 if weight is None else weight) + (0 if bias is None else bias)
+    mean[...], rstd[...] = center, scale
 
 
 @kernel(outs=3)
 def layer_norm_backward(dx, dw, db, dy, x, weight, mean, rstd):
-    xhat = (x.astype(float64) - mean[:, None]) * rstd[:, None]
-    g = dy.astype(float64) if weight is None else dy.astype(float64) * weight
-    dx[...] = rstd[:, None] * (g - g.mean(-1, keepdims=True) - xhat * (g * xhat).mean(-1, keepdims=True))
+    xhat = _xhat(x, mean, rstd)
+    g = dy * (1 if weight is None else weight)
+    dx[...] = (g - g.mean(1, keepdims=True, dtype=float64) - xhat * (g * xhat).mean(1, keepdims=True)) * rstd[:, None]
     if dw is not None:
         dw[...] = (dy * xhat).sum(0)
     if db is not None:
@@ -38,75 +41,82 @@ def layer_norm_backward(dx, dw, db, dy, x, weight, mean, rstd):
 
 
 class LayerNorm(Op):
-    def forward(self, x, weight, bias, cols, eps):
-        rows = contiguous(x).reshape(-1, cols) if x.size else x.reshape(x.size // max(1, cols), cols)
-        weight = None if weight is None else contiguous(weight).reshape(cols)
-        bias = None if bias is None else contiguous(bias).reshape(cols)
-        y, mean = empty_like(rows), empty((len(rows),), x.dtype)
-        rstd = empty_like(mean)
-        layer_norm_forward(y, mean, rstd, rows, weight, bias, eps)
-        self.saved, self.shape, self.eps = (rows, weight, mean, rstd), x.shape, eps
-        return y.reshape(x.shape)
+    """y of x, weight and bias over the last `dims` dimensions."""
+
+    def forward(self, x, weight, bias, eps, dims):
+        self.shape, self.normalized = x.shape, x.shape[x.ndim - dims :]
+        x = contiguous(x).reshape(math.prod(x.shape[: x.ndim - dims]), math.prod(self.normalized))
+        y, mean, rstd = empty_like(x), statistic(len(x), x), statistic(len(x), x)
+        weight, bias = flat(weight), flat(bias)
+        layer_norm_forward(y, mean, rstd, x, weight, bias, eps)
+        self.saved, self.bias_dtype = (x, weight, mean, rstd), None if bias is None else bias.dtype
+        return y.reshape(self.shape)
 
     def backward(self, dy):
-        rows, weight, mean, rstd = self.saved
-        dx = empty_like(rows)
-        dw, db = (empty((rows.shape[1],), dy.dtype) if self.needs(i) else None for i in (1, 2))
-        layer_norm_backward(dx, dw, db, contiguous(dy).reshape(rows.shape), rows, weight, mean, rstd)
-        return dx.reshape(self.shape), self.shaped(dw), self.shaped(db)
+        x, weight, mean, rstd = self.saved
+        dx, cols = empty_like(x), (x.shape[1],)
+        dw = empty(cols, weight.dtype) if self.needs(1) else None
+        db = empty(cols, self.bias_dtype) if self.needs(2) else None
+        layer_norm_backward(dx, dw, db, contiguous(dy).reshape(x.shape), x, weight, mean, rstd)
+        grads = (dx.reshape(self.shape), dw, db)
+        return [g if i == 0 or g is None else g.reshape(self.normalized) for i, g in enumerate(grads)]
 
-    def shaped(self, g):
-        return None if g is None else g.reshape(self.args[1 if self.args[1] is not None else 2].shape)
-
-    def composed(self, x, weight, bias, cols, eps):
-        rows = x.reshape(x.numel() // max(1, cols), cols)
-        centered = rows - rows.mean(1, True)
-        out = (centered / ((centered * centered).mean(1, True) + eps).sqrt()).reshape(x.shape)
-        out = out if weight is None else out * weight
-        return out if bias is None else out + bias
+    @staticmethod
+    def composed(x, weight, bias, eps, dims):
+        last = tuple(range(x.ndim - dims, x.ndim))
+        centered = x - x.mean(last, True)
+        y = centered / ((centered * centered).mean(last, True) + eps).sqrt()
+        y = y if weight is None else y * weight
+        return y if bias is None else y + bias
 
 
-def check_affine(op, shape, input, **parameters):
-    """Raise unless the given weights and biases are Tensors of this shape and the input's dtype."""
-    for name, value in parameters.items():
-        if value is None:
+def statistic(count, x):
+    """An array for a number of each row or channel of `x`; those of halves are kept in float32."""
+    return empty((count,), float32 if x.dtype in HALVES else x.dtype)
+
+
+def flat(x):
+    return None if x is None else contiguous(x).reshape(x.size)
+
+
+def check_affine(op, input, weight, bias, shape):
+    """That weight and bias, where given, have this shape and the dtype of the input (or float32 for halves)."""
+    for name, x in (("weight", weight), ("bias", bias)):
+        if x is None:
             continue
-        if not isinstance(value, Tensor):
-            raise TypeError(f"[{op}] {name} must be a Tensor, found {type(value).__name__}")
-        if value.shape != shape or value.dtype != input.dtype:
-            expected = f"{shape} of {input.dtype}"
-            raise RuntimeError(f"[{op}] {name} has shape {value.shape} and dtype {value.dtype}, expected {expected}")
-
-
-def check_float_input(op, input):
-    if not isinstance(input, Tensor):
-        raise TypeError(f"[{op}] input must be a Tensor, found {type(input).__name__}")
-    if not is_floating(input.dtype):
-        raise RuntimeError(f"[{op}] input must be floating, found {input.dtype}")
+        check_tensor(op, x, name)
+        if x.shape != shape:
+            raise RuntimeError(f"[{op}] {name} has shape {x.shape}, expected {shape} for input {input.shape}")
+        if x.dtype != input.dtype and not (input.dtype in HALVES and x.dtype == float32):
+            raise RuntimeError(f"[{op}] {name} has dtype {x.dtype}, expected that of the input, {input.dtype}")
 
 
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
-    """y = (x - mean) / sqrt(var + eps) * weight + bias, mean and (biased) var over the last dimensions of each sample
+    """y = (x - mean) / sqrt(var + eps) w + b, mean and (biased) variance over the last dimensions
 
     Args:
-        input (Tensor): (..., *normalized_shape), floating.
-        normalized_shape (tuple): the sizes of the last dimensions.
-        weight, bias (Tensor, optional): of shape `normalized_shape`.
-        eps (float): keeps the root away from 0.
+        input (Tensor): any shape that ends with `normalized_shape`.
+        normalized_shape (tuple): over what mean and variance are taken.
+        weight, bias (Tensor, optional): of that shape.
+        eps (float): added to the variance.
 
-    Errors: RuntimeError if the input does not end in `normalized_shape` or a parameter does not have that shape.
+    Shape: that of the input.
+    Errors: RuntimeError for shapes or dtypes that do not fit, TypeError for arguments of another type.
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
 
     >>> import minigrad as mg
-    >>> mg.nn.functional.layer_norm(mg.tensor([1.0, 2.0, 3.0, 4.0]), (4,))
-    tensor([-1.3416, -0.4472,  0.4472,  1.3416])
+    >>> mg.layer_norm(mg.tensor([[1.0, 3.0], [5.0, 5.0]]), (2,), eps=0.5)
+    tensor([[-0.8165,  0.8165],
+            [ 0.0000,  0.0000]])
     """
-    check_float_input("layer_norm", input)
-    shape = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+    check_floating("layer_norm", input)
+    if not isinstance(normalized_shape, (tuple, list)):
+        raise TypeError(f"[layer_norm] normalized_shape must be a tuple, found {type(normalized_shape).__name__}")
+    shape = tuple(normalized_shape)
     if not shape or input.shape[-len(shape) :] != shape:
-        raise RuntimeError(f"[layer_norm] input has shape {input.shape}, expected one that ends in {shape}")
-    check_affine("layer_norm", shape, input, weight=weight, bias=bias)
-    return LayerNorm.apply(input, weight, bias, math.prod(shape), float(eps))
+        raise RuntimeError(f"[layer_norm] input {input.shape} does not end with normalized_shape {shape}")
+    check_affine("layer_norm", input, weight, bias, shape)
+    return LayerNorm.apply(input, weight, bias, float(eps), len(shape))
 
 
 __all__ = ["layer_norm"]

@@ -84,6 +84,11 @@ def masked_fill(input, mask, value):
     return Where.apply(mask, value, input)
 
 
-Tensor.where = lambda self, condition, other: where(condition, self, other)
+def _method_where(self, condition, other):
+    """The elements of this tensor where `condition` holds, else those of `other`: `where(condition, self, other)`."""
+    return where(condition, self, other)
+
+
+Tensor.where = _method_where
 masked_fill_ = inplace(masked_fill)
 __all__ = ["masked_fill", "where"]

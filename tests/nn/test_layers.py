@@ -104,6 +104,7 @@ def results(library, layer, arrays):
 
 
 @needs_torch
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # PyTorch's, of a copy that it makes
 @pytest.mark.parametrize(("make", "arrays"), LAYERS)
 def test_layer_is_pytorchs(make, arrays):
     mine, other = make(nn), make(torch.nn)

@@ -108,6 +108,7 @@ class OneCycleLR(LRScheduler):
 
 
 def cycle_length(total_steps, epochs, steps_per_epoch):
+    """The number of steps, given as such or as epochs times steps."""
     lengths = {"total_steps": total_steps}
     if total_steps is None:
         lengths = {"epochs": epochs, "steps_per_epoch": steps_per_epoch}
