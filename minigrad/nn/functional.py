@@ -1,19 +1,6 @@
 """functional: the ops that PyTorch keeps in `torch.nn.functional`. An explicit list; the code is in `minigrad.ops`."""
 
-from minigrad.ops import (
-    batch_norm,
-    conv2d,
-    dropout,
-    gelu,
-    layer_norm,
-    linear,
-    log_softmax,
-    max_pool2d,
-    relu,
-    sigmoid,
-    softmax,
-    tanh,
-)
+from minigrad.ops import dropout, gelu, linear, log_softmax, relu, sigmoid, softmax, tanh
 from minigrad.ops.attention import scaled_dot_product_attention
 from minigrad.ops.batch_norm import batch_norm
 from minigrad.ops.binary_cross_entropy import binary_cross_entropy, binary_cross_entropy_with_logits
@@ -26,10 +13,6 @@ from minigrad.ops.mse_loss import mse_loss
 from minigrad.ops.nll_loss import nll_loss
 
 __all__ = [
-    "batch_norm",
-    "conv2d",
-    "layer_norm",
-    "max_pool2d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
