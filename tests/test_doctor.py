@@ -12,7 +12,9 @@ from minigrad.backend import cpu
 
 def run(**environment):
     command = [sys.executable, "-m", "minigrad.doctor"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment})
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **environment}
+    )
 
 
 def test_reports_versions_kernels_threads_and_extras():
