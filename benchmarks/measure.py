@@ -13,7 +13,21 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
-FIELDS = ["group", "row", "unit", "ours", "low", "high", "rival", "theirs", "ratio", "floor", "device", "threads", "load"]
+FIELDS = [
+    "group",
+    "row",
+    "unit",
+    "ours",
+    "low",
+    "high",
+    "rival",
+    "theirs",
+    "ratio",
+    "floor",
+    "device",
+    "threads",
+    "load",
+]
 FIELDS += ["date", "commit"]
 
 
@@ -73,7 +87,9 @@ def facts():
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else "unknown"
 
-    model = next((line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor())
+    model = next(
+        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
+    )
     return {
         "device": f"{model}, {os.cpu_count()} cores",
         "threads": get_num_threads(),

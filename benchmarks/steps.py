@@ -17,7 +17,13 @@ class ConvNet:
 
     def __new__(cls, nn):
         return nn.Sequential(
-            nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(5408, 128), nn.ReLU(), nn.Linear(128, 10)
+            nn.Conv2d(1, 32, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(5408, 128),
+            nn.ReLU(),
+            nn.Linear(128, 10),
         )
 
 

@@ -96,7 +96,9 @@ def main():
         start = time.perf_counter()
         loss = train_epoch(model, train, optimizer, scheduler, epoch)
         seconds = time.perf_counter() - start
-        print(f"epoch {epoch:2}  loss {loss:.4f}  test accuracy {accuracy(model, test):.2%}  {seconds:.1f} s", flush=True)
+        print(
+            f"epoch {epoch:2}  loss {loss:.4f}  test accuracy {accuracy(model, test):.2%}  {seconds:.1f} s", flush=True
+        )
 
 
 if __name__ == "__main__":

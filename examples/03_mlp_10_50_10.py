@@ -28,7 +28,9 @@ def main():
 
     mg.manual_seed(args.seed)
     train, test = random_split(clusters(2500), [2000, 500])
-    model = nn.Sequential(nn.Linear(in_features=10, out_features=50), nn.ReLU(), nn.Linear(in_features=50, out_features=10))
+    model = nn.Sequential(
+        nn.Linear(in_features=10, out_features=50), nn.ReLU(), nn.Linear(in_features=50, out_features=10)
+    )
     print(model, f"\n{sum(p.numel() for p in model.parameters())} parameters")
     criterion, optimizer = nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=0.001)
 

@@ -1,4 +1,4 @@
-"""What every module `minigrad._C_<isa>` offers beside the kernels, which are listed in `KERNELS` (csrc/bindings.cpp)."""
+"""What every module `minigrad._C_<isa>` offers beside the kernels, listed in `KERNELS` (csrc/bindings.cpp)."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,7 @@
 """doctor: `python -m minigrad.doctor` tells what is there, what is missing, and the command that mends it.
 
-Each check gives (what, found, remedy or None). Exit status 0 if minigrad can run at its best on this machine's CPU, else 1.
+Each check gives (what, found, remedy or None). Exit status 0 if minigrad can run at its best on this machine's CPU,
+else 1.
 """
 
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""The engine: how gradients walk back, where they end up, what is freed and what is refused. The graph: test_graph.py."""
+"""The engine: how gradients walk back, where they end up, what is freed, what is refused (the graph: test_graph.py)."""
 
 import numpy as np
 import pytest

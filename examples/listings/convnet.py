@@ -6,6 +6,7 @@ import minigrad.optim as optim
 from minigrad.utils.data import DataLoader
 from minigrad.vision import datasets, transforms
 
+
 # 定义网络结构
 class ConvNet(nn.Module):
     def __init__(self):
@@ -15,7 +16,7 @@ class ConvNet(nn.Module):
         self.maxpool = nn.MaxPool2d(2, 2)
         self.fc1 = nn.Linear(32 * 13 * 13, 128)
         self.fc2 = nn.Linear(128, 10)
-    
+
     def forward(self, x):
         x = self.maxpool(self.relu(self.conv1(x)))
         x = x.view(x.size(0), -1)
@@ -23,24 +24,17 @@ class ConvNet(nn.Module):
         x = self.fc2(x)
         return x
 
-transform = transforms.Compose([
-    transforms.ToTensor(),
-    transforms.Normalize(mean=[0.5], std=[0.5]),
-])
 
-train_dataset = datasets.MNIST(
-    root='./data',
-    train=True,
-    download=True,
-    transform=transform
+transform = transforms.Compose(
+    [
+        transforms.ToTensor(),
+        transforms.Normalize(mean=[0.5], std=[0.5]),
+    ]
 )
 
-test_dataset = datasets.MNIST(
-    root='./data',
-    train=False,
-    download=True,
-    transform=transform
-)
+train_dataset = datasets.MNIST(root="./data", train=True, download=True, transform=transform)
+
+test_dataset = datasets.MNIST(root="./data", train=False, download=True, transform=transform)
 
 train_loader = DataLoader(dataset=train_dataset, batch_size=64, shuffle=True)
 test_loader = DataLoader(dataset=test_dataset, batch_size=1000, shuffle=False)
@@ -60,8 +54,8 @@ for epoch in range(10):
         loss = loss_function(outputs, targets)
         loss.backward()
         optimizer.step()
-    
-    print(f"Epoch {epoch+1}, Loss: {loss.item()}")
+
+    print(f"Epoch {epoch + 1}, Loss: {loss.item()}")
 
 # 评估模型
 with torch.no_grad():

@@ -5,6 +5,7 @@ import minigrad.nn as nn
 import minigrad.optim as optim
 from minigrad.utils.data import DataLoader, TensorDataset
 
+
 # 定义网络结构
 class NeuralNetwork(nn.Module):
     def __init__(self):
@@ -12,12 +13,13 @@ class NeuralNetwork(nn.Module):
         self.layer1 = nn.Linear(in_features=10, out_features=50)
         self.relu = nn.ReLU()
         self.layer2 = nn.Linear(in_features=50, out_features=10)
-    
+
     def forward(self, x):
         x = self.layer1(x)
         x = self.relu(x)
         x = self.layer2(x)
         return x
+
 
 torch.manual_seed(0)
 centers = torch.randn(10, 10)
@@ -42,7 +44,7 @@ for epoch in range(100):
         loss.backward()
         optimizer.step()
 
-    print(f"Epoch {epoch+1}, Loss: {loss.item()}")
+    print(f"Epoch {epoch + 1}, Loss: {loss.item()}")
 
 # 评估模型
 with torch.no_grad():

@@ -5,6 +5,7 @@ import minigrad.optim as optim
 from minigrad.utils.data import DataLoader
 from minigrad.vision import datasets, transforms
 
+
 # 5.2.1 网络结构
 class SimpleNN(nn.Module):
     def __init__(self):
@@ -21,14 +22,12 @@ class SimpleNN(nn.Module):
         x = self.fc3(x)
         return x
 
-# 5.2.2 数据预处理
-transform = transforms.Compose([
-    transforms.ToTensor(),
-    transforms.Normalize((0.5,), (0.5,))
-])
 
-train_dataset = datasets.MNIST(root='./data', train=True, download=True, transform=transform)
-test_dataset = datasets.MNIST(root='./data', train=False, transform=transform)
+# 5.2.2 数据预处理
+transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
+
+train_dataset = datasets.MNIST(root="./data", train=True, download=True, transform=transform)
+test_dataset = datasets.MNIST(root="./data", train=False, transform=transform)
 
 train_loader = DataLoader(train_dataset, batch_size=64, shuffle=True)
 test_loader = DataLoader(test_dataset, batch_size=1000, shuffle=False)
@@ -47,7 +46,7 @@ for epoch in range(10):  # 10 个训练周期
         loss.backward()
         optimizer.step()
         running_loss += loss.item()
-    print(f'Epoch {epoch+1}, Loss: {running_loss/len(train_loader)}')
+    print(f"Epoch {epoch + 1}, Loss: {running_loss / len(train_loader)}")
 
 # 5.2.4 模型评估
 model.eval()
@@ -60,7 +59,7 @@ with torch.no_grad():
         total += targets.size(0)
         correct += (predicted == targets).sum().item()
 
-print(f'测试准确率: {100 * correct / total}%')
+print(f"测试准确率: {100 * correct / total}%")
 
 # 5.2.5 模型部署
-torch.save(model.state_dict(), 'model.pth')
+torch.save(model.state_dict(), "model.pth")
