@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from minigrad.ops.binary import add, div, eq, ge, gt, le, lt, mul, ne, pow, sub
+from minigrad.ops.binary import _add, _div, _sub, add, div, eq, ge, gt, le, lt, mul, ne, pow, sub
 from minigrad.ops.creation import as_tensor
 from minigrad.ops.logic import bitwise_and, bitwise_not, bitwise_or, bitwise_xor
 from minigrad.ops.matmul import matmul
@@ -33,12 +33,12 @@ def _reflected(function):
     def call(self, other):
         if not isinstance(other, (*_DIRECT, *_ARRAYS)):
             return NotImplemented
-        return function(operand(function.__name__, other, self.dtype), self)
+        return function(operand(function.__name__.strip("_"), other, self.dtype), self)
 
     return call
 
 
-_ARITHMETIC = {"add": add, "sub": sub, "mul": mul, "truediv": div, "pow": pow, "matmul": matmul}
+_ARITHMETIC = {"add": _add, "sub": _sub, "mul": mul, "truediv": _div, "pow": pow, "matmul": matmul}
 _ARITHMETIC |= {"floordiv": floor_divide, "mod": remainder, "and": bitwise_and, "or": bitwise_or, "xor": bitwise_xor}
 for _name, _function in _ARITHMETIC.items():
     setattr(Tensor, f"__{_name}__", _operator(_function))
