@@ -1,6 +1,7 @@
 """overhead: the Python price of an op with its graph node, over the array work alone.
 
-The row "x * y over numpy" is our whole op minus numpy's own multiplication of the same arrays: what Tensor, dispatch and node cost.
+The row "x * y over numpy" is our whole op minus numpy's own multiplication of the same arrays: what Tensor, dispatch
+and node cost.
 """
 
 import numpy as np

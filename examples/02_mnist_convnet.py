@@ -3,8 +3,8 @@
     python examples/02_mnist_convnet.py                                    the program of document 002, Adam 0.001
     python examples/02_mnist_convnet.py --batch-norm --schedule --he-init --augment     its section 5.4, each a switch
 
-Document 002 prints 32*6*6 inputs for the first linear layer; a 3x3 convolution takes 28 to 26 and the pooling to 13, so it is
-32*13*13. Expect 98.8 % test accuracy or more within 5 epochs.
+Document 002 prints 32*6*6 inputs for the first linear layer; a 3x3 convolution takes 28 to 26 and the pooling to 13, so
+it is 32*13*13. Expect 98.8 % test accuracy or more within 5 epochs.
 """
 
 import argparse
