@@ -1,6 +1,7 @@
 """epoch: one epoch of the MNIST MLP over 60,000 images, shuffling, conversion and normalisation included.
 
-PyTorch runs the same program with its DataLoader over the same arrays, each sample converted as torchvision's ToTensor and Normalize do.
+PyTorch runs the same program with its DataLoader over the same arrays, each sample converted as torchvision's
+ToTensor and Normalize do.
 """
 
 import time

@@ -1,7 +1,7 @@
 """measure: how a figure is taken, so that it can be trusted on a noisy machine.
 
-The rivals of a row take turns in short bursts; each burst gives one time per call, and the row reports the median and the
-quartiles of the bursts. Ratios are taken burst by burst, so a slow minute hits both sides alike.
+The rivals of a row take turns in short bursts; each burst gives one time per call, and the row reports the median and
+the quartiles of the bursts. Ratios are taken burst by burst, so a slow minute hits both sides alike.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """steps: whole training steps (forward, loss, backward, optimizer) beside PyTorch eager on the same data.
 
-Each pair of models starts from the same weights, and the first losses are compared before anything is timed. The floor is
-arithmetic alone: 6 flops per weight and sample over the machine's measured matrix-product rate.
+Each pair of models starts from the same weights, and the first losses are compared before anything is timed. The
+floor is arithmetic alone: 6 flops per weight and sample over the machine's measured matrix-product rate.
 """
 
 import time

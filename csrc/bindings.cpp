@@ -26,7 +26,6 @@ namespace {
 PyMethodDef kernels[] = {
     MINIGRAD_ELEMENTWISE(ROW, ROW, ROW, ROW)
     KERNEL(copy_forward),
-    KERNEL(axpy_forward),
     KERNEL(clamp_forward),
     KERNEL(clamp_backward),
     KERNEL(pow_scalar_forward),

@@ -78,12 +78,6 @@ void copy_forward(OutView<float> y, InView<float> x) {
   clashes(y, x) ? map([](V x) { return x; }, y, x) : copy_apart(y, x);
 }
 
-void axpy_forward(OutView<float> y, InView<float> x, float alpha) {
-  InView<float> old;
-  static_cast<View<const float>&>(old) = {{y.data, y.ndim, y.shape, y.size}, y.strides, y.contiguous};
-  map([alpha](V y, V x) { return fma(V(alpha), x, y); }, y, old, x);
-}
-
 void clamp_forward(OutView<float> y, InView<float> x, float lo, float hi) {
   map([=](V x) { return min(V(hi), max(V(lo), x)); }, y, x);  // NaN in x is the second operand, and passes
 }

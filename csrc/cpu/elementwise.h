@@ -64,7 +64,6 @@ MINIGRAD_ELEMENTWISE(DECLARE_UNARY, DECLARE_BACKWARD, DECLARE_BINARY, DECLARE_CO
 #undef DECLARE_COMPARE
 
 void copy_forward(OutView<float> y, InView<float> x);
-void axpy_forward(OutView<float> y, InView<float> x, float alpha);  // y += alpha x
 void clamp_forward(OutView<float> y, InView<float> x, float lo, float hi);
 void clamp_backward(OutView<float> dx, InView<float> dy, InView<float> x, float lo, float hi);
 void pow_scalar_forward(OutView<float> y, InView<float> x, float exponent);
