@@ -11,11 +11,17 @@
 
 #include "cpu/simd.h"
 
-namespace minigrad {
+namespace minigrad::conv {
 
 constexpr Size W = VFloat::lanes;
 constexpr Size kDepth = 640;                // taps of a slice, at most: what a tile reads stays in the nearer caches
 constexpr Size kFieldSize = Size{1} << 16;  // floats that a Field should not exceed
+constexpr Size kChunks = 16;                // tasks wanted where there is work for them
+constexpr Size kTaskWork = Size{1} << 18;   // multiplications that make a task worth a thread's while
+
+using Vec = VFloat::Vec;  // bare vectors: every accumulator must live in a register
+
+inline Vec load(const float* p) { return VFloat::load(p).v; }
 
 inline Size ceil_div(Size a, Size b) { return (a + b - 1) / b; }
 
@@ -145,4 +151,4 @@ inline void fill(const Field& f, const float* x, Size channels, Size first, Size
     }
 }
 
-}  // namespace minigrad
+}  // namespace minigrad::conv

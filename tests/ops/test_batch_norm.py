@@ -145,3 +145,12 @@ ERRORS = [
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_track_moves_the_running_statistics():
+    from minigrad.ops.batch_norm import batch_norm_track
+
+    mean, var = np.zeros(2, np.float32), np.ones(2, np.float32)
+    batch_norm_track(mean, var, np.array([1, 2], np.float32), np.array([3, 5], np.float32), 0.25, 2.0)
+    np.testing.assert_allclose(mean, [0.25, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(var, [0.75 + 0.25 * 6, 0.75 + 0.25 * 10], rtol=1e-6)
