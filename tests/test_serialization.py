@@ -157,7 +157,7 @@ class Mystery:
         ({"a": np.zeros(2, complex)}, TypeError, "dtype complex128"),
         ({"a": np.array([None])}, TypeError, "dtype object"),
     ],
-    ids=str,
+    ids=["set", "object", "bytes", "key", "text", "complex", "objects"],
 )
 def test_what_cannot_be_saved(obj, error, text):
     with pytest.raises(error, match=text):

@@ -99,18 +99,22 @@ class Normalize(Op):
     """y = (x - mean) / sqrt(var + eps) w + b with given mean and variance: linear in x, and so is its gradient."""
 
     def forward(self, x, weight, bias, mean, var, eps):
-        self.given, self.saved = (mean, var, eps), (x, weight)
+        self.saved, self.eps, self.bias_dtype = (x, weight, mean, var), eps, None if bias is None else bias.dtype
         y = empty(x.shape, x.dtype)
         batch_norm_apply(_folded(y), _folded(x), mean, var, flat(weight), flat(bias), eps)
         return y
 
     def gradient(self, dy):
-        mean, var, eps = self.given
-        x, weight = self.input(0, self.saved[0]), None if self.saved[1] is None else self.input(1, self.saved[1])
+        (x, weight, mean, var), eps = self.saved, self.eps
+        x, weight = self.input(0, x), None if weight is None else self.input(1, weight)
         zero = array_module(mean).zeros_like(mean)
         dx = Normalize.apply(dy, weight, None, zero, var, eps) if self.needs(0) else None
-        dw = _channel_sums(dy * Normalize.apply(x, None, None, mean, var, eps)) if self.needs(1) else None
-        return dx, dw, _channel_sums(dy) if self.needs(2) else None
+        dw = db = None
+        if self.needs(1):
+            dw = _channel_sums(dy * Normalize.apply(x, None, None, mean, var, eps)).to(weight.dtype)
+        if self.needs(2):
+            db = _channel_sums(dy).to(self.bias_dtype)
+        return dx, dw, db
 
 
 def _per_channel(a, x):

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.autograd import grad
 from minigrad.backend import cpu
 from minigrad.nn import functional as F
-from tests.ops.harness import Case, check
+from minigrad.testing import check_kernel
+from tests.ops.harness import TIERS, Case, check
 
 native = pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is missing")
 
@@ -63,7 +65,7 @@ def test_row(case):
     check(case)
 
 
-@pytest.mark.parametrize("tier", ["native", "reference"])
+@TIERS
 @pytest.mark.parametrize("shape", [(300, 9), (20, 3, 400), (1, 2, 9001)])
 def test_far_from_zero(shape, tier):
     """Squares of what is left after the mean, not the mean of squares: 10000 +- 1 keeps its digits."""
@@ -86,6 +88,47 @@ def test_running_statistics(shape, dtype, momentum):
     expected += [(1 - momentum) * VAR[:3] + momentum * x.var(axes, ddof=1)]
     np.testing.assert_allclose(mean.numpy(), expected[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(var.numpy(), expected[1], rtol=1e-5, atol=1e-6)
+
+
+@native
+@pytest.mark.parametrize("channels", [0, 1, 7, 33])
+def test_tracking_against_the_reference(channels):
+    rng = np.random.default_rng(channels)
+    arrays = [rng.uniform(-2, 2, channels).astype(np.float32) for _ in range(4)]
+    check_kernel("batch_norm_track", *arrays, 0.3, 1.25)
+
+
+@pytest.mark.parametrize(("shape", "dtypes"), [((0, 3), ("float32",) * 2), ((4, 3, 2), ("float32", "float64"))])
+def test_statistics_of_nothing_and_of_another_dtype(shape, dtypes):
+    """No batch moves nothing; statistics keep their dtype."""
+    x, dtype = np.random.default_rng(0).standard_normal(shape).astype(dtypes[0]), dtypes[1]
+    mean, var = mg.zeros(3, dtype=dtype), mg.ones(3, dtype=dtype)
+    assert F.batch_norm(mg.tensor(x), mean, var, training=True).shape == shape
+    assert mean.dtype == var.dtype == dtype
+    expected = 0.1 * x.astype(np.float64).mean((0, 2)) if x.size else np.zeros(3)
+    np.testing.assert_allclose(mean.numpy(), expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_halves_with_parameters_in_float32(training):
+    """As under mixed precision: statistics and parameters stay in float32, the batch does not."""
+    x, parameters = mg.randn(8, 3, 5).to(mg.bfloat16), [mg.rand(3) for _ in range(4)]
+    x, *affine = (a.clone().requires_grad_() for a in (x, *parameters[2:]))
+    statistics = [p.clone() for p in parameters[:2]]
+    y = F.batch_norm(x, *statistics, *affine, training)
+    assert y.dtype == mg.bfloat16
+    exact = F.batch_norm(x.detach().to(mg.float64), *[p.to(mg.float64) for p in parameters], training)
+    np.testing.assert_allclose(y.detach().to(mg.float64).numpy(), exact.numpy(), rtol=2e-2, atol=2e-2)
+    dtypes = [g.dtype for g in grad(y.sum(), [x, *affine])]
+    assert dtypes == [mg.bfloat16, mg.float32, mg.float32]
+
+
+def test_statistics_that_moved_before_backward_are_noticed():
+    x, mean, var = mg.rand(4, 3, requires_grad=True), mg.zeros(3), mg.ones(3)
+    y = F.batch_norm(x, mean, var)
+    F.batch_norm(mg.rand(4, 3), mean, var, training=True)
+    with pytest.raises(RuntimeError, match=r"\[Normalize\] .* was changed in place by \[batch_norm\]"):
+        y.sum().backward()
 
 
 def test_evaluation_leaves_the_statistics_alone():

@@ -8,7 +8,7 @@ from minigrad.autograd import grad
 from minigrad.backend import cpu
 from minigrad.kernel import KERNELS
 from minigrad.nn import functional as F
-from tests.ops.harness import Case, check
+from tests.ops.harness import TIERS, Case, check
 
 native = pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is missing")
 
@@ -60,7 +60,7 @@ def test_row(case):
     check(case)
 
 
-@pytest.mark.parametrize("tier", ["native", "reference"])
+@TIERS
 @pytest.mark.parametrize("cols", [48, 768])
 def test_far_from_zero(cols, tier):
     """Squares of what is left after the mean, not the mean of squares: 10000 +- 1 keeps its digits."""
@@ -70,7 +70,7 @@ def test_far_from_zero(cols, tier):
     np.testing.assert_allclose(y, layer_norm(x.astype(np.float64)), rtol=0, atol=2e-3)
 
 
-@pytest.mark.parametrize("tier", ["native", "reference"])
+@TIERS
 @pytest.mark.parametrize("cols", [5, 100])
 def test_equal_elements_and_nan(cols, tier):
     x = np.full((3, cols), 7, np.float32)

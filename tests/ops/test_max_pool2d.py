@@ -10,7 +10,7 @@ import minigrad as mg
 from minigrad.autograd import grad
 from minigrad.backend import cpu
 from minigrad.nn import functional as F
-from tests.ops.harness import Case, check
+from tests.ops.harness import TIERS, Case, check
 
 native = pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is missing")
 
@@ -70,7 +70,7 @@ def test_row(case):
 
 
 @pytest.mark.parametrize("options", [{"kernel_size": 2}, *OPTIONS], ids=str)
-@pytest.mark.parametrize("tier", ["native", "reference"])
+@TIERS
 def test_ties_against_torch(options, tier):
     """Few different values, so that nearly every window has its maximum twice: the first takes the gradient."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -85,7 +85,7 @@ def test_ties_against_torch(options, tier):
     np.testing.assert_array_equal(*grads)
 
 
-@pytest.mark.parametrize("tier", ["native", "reference"])
+@TIERS
 @pytest.mark.parametrize("width", [6, 40])
 @pytest.mark.parametrize("k", [2, 3])
 def test_nan_wins_and_padding_never(k, width, tier):
