@@ -7,6 +7,7 @@ Two backwards, one truth: `backward` works on raw arrays with fused kernels; wit
 """
 
 import weakref
+from typing import Any
 
 from minigrad import mutation
 from minigrad.backend.array import copy, empty_like, is_array
@@ -27,15 +28,15 @@ class Op:
     `gradient` only.
     """
 
-    inputs = ()  # for each argument the node that made it, None where no gradient is wanted; None once freed
-    slots = None  # for each argument which output of that node it is (None: all are the first)
-    saved = ()  # raw arrays that backward needs
-    args = ()  # the raw arguments, kept if there is a `composed` to differentiate
+    inputs: Any = ()  # for each argument the node that made it, None where no gradient is wanted; None once freed
+    slots: Any = None  # for each argument which output of that node it is (None: all are the first)
+    saved: tuple = ()  # raw arrays that backward needs
+    args: tuple = ()  # the raw arguments, kept if there is a `composed` to differentiate
     hooks = None  # [(slot, function)] called with the finished gradient of an output
     outputs = 1
     ends = False  # whether gradients stay here
     time = 0
-    composed = None
+    composed: Any = None
     fresh = True  # whether backward's results are new memory or views of dy: then a leaf may keep them without a copy
 
     @classmethod

@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrad.dtypes import bool_, get_default_dtype, int64, is_floating
 
-_options = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
+_options: dict = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
 _OPEN = "tensor("
 
 

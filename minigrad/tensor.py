@@ -5,6 +5,8 @@ Tensor can compute is not written here: each op's file adds its method with `@me
 (`git grep "def softmax("`); the operators are in `ops/operators.py`, backward and hooks in `autograd.py`.
 """
 
+from typing import Any
+
 import numpy as np
 
 from minigrad import mutation
@@ -32,7 +34,10 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    node = base = recipe = _grad = None
+    node: Any = None
+    base: Any = None
+    recipe: Any = None
+    _grad: Any = None
     slot = epoch = 0
     __hash__ = object.__hash__
     __array_priority__ = 1000

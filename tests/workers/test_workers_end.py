@@ -105,6 +105,8 @@ def test_ctrl_c(program, persistent):
     process = program.start(
         "",
         f"""
+        import signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with it ignored
         loader = iter(DataLoader(Sleeper(), num_workers=2, persistent_workers={persistent}))
         print(next(loader).item(), flush=True)
         next(loader)
