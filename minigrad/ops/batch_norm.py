@@ -31,8 +31,9 @@ def _affine(xhat, weight, bias):
 
 @kernel(outs=3)
 def batch_norm_forward(y, mean, var, x, weight, bias, eps):
-    center = x.mean((0, 2), dtype=float64)
-    spread = ((x - center[:, None]) ** 2).mean((0, 2))
+    count = x.shape[0] * x.shape[2]
+    center = x.sum((0, 2), dtype=float64) / count
+    spread = ((x - center[:, None]) ** 2).sum((0, 2)) / count
     y[...] = _affine(_xhat(x, center, spread, eps), weight, bias)
     mean[...], var[...] = center, spread
 
