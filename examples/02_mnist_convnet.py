@@ -4,7 +4,7 @@
     python examples/02_mnist_convnet.py --batch-norm --schedule --he-init --augment     its section 5.4, each a switch
 
 Document 002 prints 32*6*6 inputs for the first linear layer; a 3x3 convolution takes 28 to 26 and the pooling to 13, so
-it is 32*13*13. Expect 98.8 % test accuracy or more within 5 epochs.
+it is 32*13*13. Expect about 98.5 % test accuracy after 5 epochs, and 98.9 % with --batch-norm --schedule --he-init.
 """
 
 import argparse
