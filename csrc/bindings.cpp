@@ -48,6 +48,9 @@ PyMethodDef kernels[] = {
 
     KERNEL(matmul_forward),
     KERNEL(linear_forward),
+    KERNEL(linear_relu_forward),
+    KERNEL(linear_relu_backward),
+    KERNEL(linear_backward_bias),
 
     KERNEL(conv2d_forward),
     KERNEL(conv2d_backward_input),

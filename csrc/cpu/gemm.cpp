@@ -102,7 +102,8 @@ void run_row(const Job& job, Size s, Size row, Size rows, Matrix x, Size first, 
   const tile::Multiply multiply = tile::choose<false>(rows);
   const tile::Wide wide = keep || job.packed ? tile::Wide{} : tile::choose_wide(rows);
   const Size span = wide.vectors * tile::W;
-  tile::Target t{job.c + row * p.c_row, p.c_row, p.c_col, rows, 0, nullptr, nullptr, s > 0 || job.g.accumulate};
+  tile::Target t{job.c + row * p.c_row,          p.c_row, p.c_col, rows, 0, nullptr, nullptr, s > 0 || job.g.accumulate,
+                 job.g.relu && s + 1 == p.slices};
   if (p.swapped && bias) t.row_bias = bias + row;
   for (Size column = first * kPanel; column < end; column += t.cols) {
     const float* in_place = job.y.data + top * job.y.row + column;
@@ -157,7 +158,7 @@ void pack_all(const Plan& p, Matrix y, float* packed) {
 void fill_empty(const Gemm& g, Size count, Size c_step) {
   for (Size i = 0; i < count && !g.accumulate; ++i)
     for (Size r = 0; r < g.m; ++r)
-      for (Size j = 0; j < g.n; ++j) g.c[i * c_step + r * g.ldc + j] = g.bias ? g.bias[j] : 0.0f;
+      for (Size j = 0; j < g.n; ++j) g.c[i * c_step + r * g.ldc + j] = g.bias ? tile::clipped(g.bias[j], g.relu) : 0.0f;
 }
 
 // a (few rows) b^T, both with rows in one piece: scalar products read the large operand once, as it lies.
@@ -176,8 +177,11 @@ void multiply_few_rows(const Gemm& g) {
       const Size rows = std::min<Size>(4, many - j);
       float* c = g.c + j * c_large;
       tile::kDots[few - 1](g.k, small, small_row, large + j * large_row, large_row, rows, c, c_small, c_large);
-      for (Size i = 0; i < few && g.bias; ++i)
-        for (Size l = 0; l < rows; ++l) c[i * c_small + l * c_large] += g.bias[swapped ? i : j + l];
+      for (Size i = 0; i < few && (g.bias || g.relu); ++i)
+        for (Size l = 0; l < rows; ++l) {
+          float& value = c[i * c_small + l * c_large];
+          value = tile::clipped(value + (g.bias ? g.bias[swapped ? i : j + l] : 0.0f), g.relu);
+        }
     }
   });
 }

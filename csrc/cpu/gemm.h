@@ -11,14 +11,15 @@ struct Matrix {
   Size row, col;
 };
 
-// c (m, n), rows `ldc` apart, = a (m, k) b (k, n) + bias (n) or nothing; `accumulate` adds to what c holds instead.
+// c (m, n), rows `ldc` apart, = a (m, k) b (k, n) + bias (n) or nothing; `accumulate` adds to what c holds instead,
+// `relu` makes what is negative then 0.
 struct Gemm {
   Size m, n, k;
   Matrix a, b;
   float* c;
   Size ldc;
   const float* bias = nullptr;
-  bool accumulate = false;
+  bool accumulate = false, relu = false;
 };
 
 // `count` products of one shape; the i-th uses a.data + i * a_step and so on. Threaded; the same bits for any number of

@@ -34,8 +34,14 @@ struct Target {
   Size rows, cols;        // of the tile
   const float* row_bias;  // per row of the tile, or null
   const float* col_bias;  // per column, or null
-  bool add;               // C += instead of C =
+  bool add, relu;         // C += instead of C =; negative results become 0
 };
+
+// NaN passes.
+template <class V>
+V clipped(V value, bool relu) {
+  return relu ? (value < V{} ? V{} : value) : value;
+}
 
 #if defined(__GNUC__)
 #define MINIGRAD_NOINLINE __attribute__((noinline))  // one body for all tiles keeps the build short
@@ -50,7 +56,7 @@ MINIGRAD_NOINLINE inline void store_any(const float* tile, Size width, const Tar
       float& c = t.c[i * t.row + j * t.col];
       const float bias = (t.row_bias ? t.row_bias[i] : 0.0f) + (t.col_bias ? t.col_bias[j] : 0.0f);
       const float value = tile[i * width + j] + bias;
-      c = t.add ? c + value : value;
+      c = clipped(t.add ? c + value : value, t.relu);
     }
 }
 
@@ -74,7 +80,7 @@ MINIGRAD_NOINLINE void store_turned(const float* tile, Size width, const Target&
       for (int l = 0; l < W; ++l) {
         float* c = t.c + top + (j + l) * t.col;
         const VFloat value = VFloat::load(square + l * W) + bias;
-        (t.add ? VFloat::load(c, rows) + value : value).store(c, rows);
+        VFloat(clipped((t.add ? VFloat::load(c, rows) + value : value).v, t.relu)).store(c, rows);
       }
     }
 }
@@ -108,7 +114,7 @@ void multiply(Size depth, Matrix x, const float* y, Size y_row, float* panel, co
       for (int v = 0; v < N; ++v) {
         float* c = t.c + i * t.row + v * W;
         const Vec value = t.col_bias ? acc[i][v] + load(t.col_bias + v * W) : acc[i][v];
-        store(c, t.add ? load(c) + value : value);
+        store(c, clipped(t.add ? load(c) + value : value, t.relu));
       }
     return;
   }

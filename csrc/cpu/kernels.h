@@ -24,9 +24,14 @@ void recurrence_forward(Out<float> h, In<float> a, In<float> b);
 void embedding_forward(Out<float> y, In<float> weight, In<int64_t> index);
 void embedding_backward(Out<float> dw, In<float> dy, In<int64_t> index);
 
-// matmul.cpp: y (B, m, n), a (B or 1, m, k) or (.., k, m), b (B or 1, k, n) or (.., n, k)
+// matmul.cpp: y (B, m, n), a (B or 1, m, k) or (.., k, m), b (B or 1, k, n) or (.., n, k); or no B at all
 void matmul_forward(Out<float> y, In<float> a, In<float> b, bool transpose_a, bool transpose_b);
+
+// linear.cpp: y, dy, g (rows, out), x (rows, in), w (out, in), bias, dbias (out)
 void linear_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias);
+void linear_relu_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias);
+void linear_relu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> y);
+void linear_backward_bias(Out<float> dbias, In<float> dy);
 
 // conv2d.cpp: y (n, out, oh, ow), x (n, in, h, w), w (out, in / groups, kh, kw), bias (out)
 void conv2d_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias, int64_t stride_h, int64_t stride_w,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
+from minigrad.nn.fusion import plan
 from minigrad.nn.module import Module, indented
 from minigrad.nn.parameter import Parameter
 from minigrad.nn.tree import MODULE, PARAMETER
@@ -119,6 +120,8 @@ class Sequential(Numbered):
     )
     """
 
+    _steps = None  # what forward calls, see fusion.py
+
     def __init__(self, *modules):
         named = len(modules) == 1 and isinstance(modules[0], Mapping)
         super().__init__(() if named else modules)
@@ -126,9 +129,29 @@ class Sequential(Numbered):
             self.add_module(name, self._check(module))
 
     def forward(self, x):
-        for module in self._items().values():
-            x = module(x)
+        steps = self._steps
+        if steps is None:
+            steps = self.__dict__["_steps"] = plan(list(self._items().values()))
+        for step in steps:
+            x = step(x)
         return x
+
+    # The plan is made anew after any change of this module's attributes.
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        self.__dict__["_steps"] = None
+
+    def __delattr__(self, name):
+        super().__delattr__(name)
+        self.__dict__["_steps"] = None
+
+    def _register(self, name, value, kind):
+        super()._register(name, value, kind)
+        self.__dict__["_steps"] = None
+
+    def __getstate__(self):
+        return {**self.__dict__, "_steps": None}
 
     def __getitem__(self, index):
         if isinstance(index, slice):

@@ -33,6 +33,7 @@ from minigrad.ops.index_put import index_put
 from minigrad.ops.inplace import overwrite
 from minigrad.ops.join import cat, concat, concatenate, flip, roll, stack
 from minigrad.ops.layer_norm import layer_norm
+from minigrad.ops.linear import linear
 from minigrad.ops.logic import (
     all,
     allclose,
@@ -47,7 +48,7 @@ from minigrad.ops.logic import (
     isnan,
     logical_not,
 )
-from minigrad.ops.matmul import bmm, linear, matmul, mm
+from minigrad.ops.matmul import bmm, matmul, mm
 from minigrad.ops.max_pool2d import max_pool2d
 from minigrad.ops.part import chunk, narrow, select, split, unbind
 from minigrad.ops.permute import movedim, permute, t, transpose

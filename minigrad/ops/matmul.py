@@ -1,5 +1,4 @@
 """matmul: y = a b        da = dy b^T, db = a^T dy
-linear: y = x w^T + bias        dx = dy w, dw = dy^T x, dbias = sum of dy over rows
 
 Kernels: csrc/cpu/matmul.cpp. A transposed operand is passed as it lies in memory, with a flag: no copy.
 """
@@ -10,27 +9,18 @@ import numpy as np
 
 from minigrad.autograd import Op
 from minigrad.backend.array import contiguous, empty
-from minigrad.dtypes import is_floating
 from minigrad.kernel import kernel
 from minigrad.ops.operands import broadcast_sizes, check_tensor, sum_to
-from minigrad.ops.reduce import sum_forward
 from minigrad.tensor import method
 
 
 @kernel()
 def matmul_forward(y, a, b, transpose_a, transpose_b):
-    """y (B, m, n) = a b with a (B or 1, m, k), b (B or 1, k, n), each with its last two swapped if flagged."""
-    a = a.swapaxes(1, 2) if transpose_a else a
-    b = b.swapaxes(1, 2) if transpose_b else b
+    """y (B, m, n) = a b with a (B or 1, m, k), b (B or 1, k, n), each with its last two swapped if flagged; or all
+    three without the B."""
+    a = a.swapaxes(-1, -2) if transpose_a else a
+    b = b.swapaxes(-1, -2) if transpose_b else b
     y[...] = a @ b
-
-
-@kernel()
-def linear_forward(y, x, w, bias):
-    """y (rows, out) = x (rows, in) w (out, in)^T + bias (out) or None"""
-    y[...] = x @ w.T
-    if bias is not None:
-        y += bias
 
 
 # Batched products ----------------------------------------------------------------------------------------------------
@@ -157,69 +147,4 @@ def bmm(input, mat2):
     return Matmul.apply(input, mat2)
 
 
-# Linear --------------------------------------------------------------------------------------------------------------
-
-
-class Linear(Op):
-    """y = x w^T + bias on the last dimension of x."""
-
-    def forward(self, x, w, bias):
-        self.saved, self.lead = (x if self.needs(1) else None, w if self.needs(0) else None), x.shape[:-1]
-        self.sizes = w.shape
-        y = empty((math.prod(self.lead), w.shape[0]), x.dtype)
-        bias = bias if bias is None else contiguous(bias)
-        linear_forward(y, contiguous(x).reshape(y.shape[0], w.shape[1]), contiguous(w), bias)
-        return y if x.ndim == 2 else y.reshape(*self.lead, w.shape[0])
-
-    def backward(self, dy):
-        (x, w), (n, k), m = self.saved, self.sizes, math.prod(self.lead)
-        rows = contiguous(dy).reshape(m, n) if dy.ndim != 2 else dy
-        dx = dw = dbias = None
-        if self.needs(0):
-            dx = product(rows, w).reshape(*self.lead, k)
-        if self.needs(1):
-            dw = product(rows.T, contiguous(x).reshape(m, k))
-        if self.needs(2):
-            dbias = empty((1, n), dy.dtype)
-            sum_forward(dbias, contiguous(rows).reshape(1, m, n))
-            dbias = dbias.reshape(n)
-        return dx, dw, dbias
-
-    def gradient(self, dy):
-        (x, w), (n, k), m = self.saved, self.sizes, math.prod(self.lead)
-        rows = dy.reshape(m, n)
-        dx = matmul(dy, self.input(1, w)) if self.needs(0) else None
-        dw = matmul(rows.transpose(0, 1), self.input(0, x).reshape(m, k)) if self.needs(1) else None
-        return dx, dw, rows.sum(0) if self.needs(2) else None
-
-
-def linear(input, weight, bias=None):
-    """y = x w^T + b        dx = dy w, dw = dy^T x, db = dy summed over rows
-
-    Args:
-        input (Tensor): (..., in). weight (Tensor): (out, in). bias (Tensor, optional): (out,).
-
-    Errors: RuntimeError if the shapes or dtypes do not fit.
-
-    >>> import minigrad as mg
-    >>> mg.nn.functional.linear(mg.tensor([1.0, 2.0]), mg.tensor([[1.0, 1.0]]), mg.tensor([0.5]))
-    tensor([3.5000])
-    """
-    for name, x in (("input", input), ("weight", weight), ("bias", bias)):
-        if x is not None or name != "bias":
-            check_tensor("linear", x, name)
-            if x.dtype != input.dtype:
-                raise RuntimeError(f"[linear] {name} has dtype {x.dtype}, expected that of the input, {input.dtype}")
-    if not input.ndim or weight.ndim != 2 or input.shape[-1] != weight.shape[1]:
-        raise RuntimeError(
-            f"[linear] input {input.shape} and weight {weight.shape} cannot be multiplied: "
-            "expected (..., in) and (out, in)"
-        )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise RuntimeError(f"[linear] bias has shape {bias.shape}, expected {weight.shape[:1]}")
-    if not is_floating(input.dtype):
-        return matmul(input, weight.t()) if bias is None else matmul(input, weight.t()) + bias
-    return Linear.apply(input, weight, bias)
-
-
-__all__ = ["bmm", "linear", "matmul", "mm"]
+__all__ = ["bmm", "matmul", "mm"]

@@ -1,10 +1,9 @@
-"""matmul, mm, bmm and linear."""
+"""matmul, mm and bmm."""
 
 import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.nn import functional as F
 from tests.ops.harness import Case, check
 
 # (m, k) (k, n) around the blocks of the kernel, empty sizes, vectors, batches that broadcast; the last engage threads
@@ -31,8 +30,6 @@ PAIRS = [
     ((3, 65, 64), (64, 63)),
     ((9, 40, 50), (9, 50, 30)),
 ]
-LINEAR = [((3, 4), (5, 4), (5,)), ((4,), (5, 4), (5,)), ((2, 3, 4), (5, 4), (5,)), ((0, 4), (5, 4), (5,))]
-LINEAR += [((1, 1), (1, 1), (1,)), ((3, 0), (5, 0), (5,)), ((2, 3), (0, 3), (0,)), ((131, 65), (66, 65), (66,))]
 
 CASES = [
     Case(
@@ -53,24 +50,6 @@ CASES = [
         [((2, 3, 4), (2, 4, 5)), ((0, 3, 4), (0, 4, 5))],
         numpy=np.matmul,
         torch=lambda t, a, b: t.bmm(a, b),
-    ),
-    Case(
-        "linear",
-        F.linear,
-        LINEAR,
-        numpy=lambda x, w, b: x @ w.T + b,
-        kernels=("linear_forward", "matmul_forward"),
-        torch=lambda t, *args: t.nn.functional.linear(*args),
-        rtol=1e-5,
-    ),
-    Case(
-        "linear without bias",
-        lambda x, w: F.linear(x, w),
-        [s[:2] for s in LINEAR],
-        numpy=lambda x, w: x @ w.T,
-        rtol=1e-5,
-        torch=lambda t, *args: t.nn.functional.linear(*args),
-        kernels=("linear_forward",),
     ),
     Case("a square", lambda a: a @ a, [((3, 3),)], numpy=lambda a: a @ a, torch=lambda t, a: a @ a, rtol=1e-5),
 ]
@@ -96,13 +75,6 @@ def test_sizes_around_the_blocks(m, n, k):
 def test_integers():
     a = mg.tensor([[1, 2], [3, 4]])
     assert (a @ a).tolist() == [[7, 10], [15, 22]]
-    assert F.linear(a, a, mg.tensor([1, 1])).tolist() == [[6, 12], [12, 26]]
-
-
-def test_linear_differentiates_only_what_is_asked():
-    x, w = mg.ones(2, 3), mg.ones(4, 3, requires_grad=True)
-    F.linear(x, w).sum().backward()
-    assert (x.grad, w.grad.tolist()) == (None, [[2.0] * 3] * 4)
 
 
 def test_numpy_operands():
@@ -126,13 +98,6 @@ WRONG = [
     ),
     (lambda: mg.mm(M, V), RuntimeError, r"\[mm\] expected 2 dimensions, found shape \(3,\)"),
     (lambda: mg.bmm(mg.ones(2, 1, 3), mg.ones(1, 3, 1)), RuntimeError, r"\[bmm\] the batches differ"),
-    (lambda: F.linear(M, mg.ones(4, 2)), RuntimeError, r"\[linear\] input \(2, 3\) and weight \(4, 2\) cannot be"),
-    (lambda: F.linear(M, mg.ones(4, 3), V), RuntimeError, r"\[linear\] bias has shape \(3,\), expected \(4,\)"),
-    (
-        lambda: F.linear(M, mg.ones(4, 3).double()),
-        RuntimeError,
-        r"\[linear\] weight has dtype float64, expected that of",
-    ),
     (lambda: mg.matmul(M, 2), TypeError, r"\[matmul\] other must be a Tensor, found int"),
 ]
 

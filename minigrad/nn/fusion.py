@@ -1,0 +1,60 @@
+"""fusion: runs of modules that `Sequential` computes as one op: the table, then how a list of modules is planned.
+
+A pattern is a run of module types with a function of the input and those modules that gives the very results they would
+give in turn. It is used for modules of exactly these types, and only while they have no hooks and no `forward` of their
+own, so nobody can tell but by the clock. To add one, write such a function under `@fuses(...)`.
+"""
+
+from minigrad.nn.activation import ReLU
+from minigrad.nn.linear import Linear
+from minigrad.ops.linear import linear_relu
+
+PATTERNS = {}  # types of modules -> function(input, *modules); what it cannot do after all it gives back NotImplemented
+
+
+def fuses(*types):
+    """Enter the function under the decorator in the table."""
+
+    def enter(function):
+        PATTERNS[types] = function
+        return function
+
+    return enter
+
+
+@fuses(Linear, ReLU)
+def _linear_relu(x, linear, relu):
+    return linear_relu(x, linear.weight, linear.bias)
+
+
+class Fused:
+    """A run of modules in one call, as long as nobody looks in between."""
+
+    __slots__ = ("function", "modules")
+
+    def __init__(self, function, modules):
+        self.function, self.modules = function, modules
+
+    def __call__(self, x):
+        for module in self.modules:
+            if module._hooks is not None or "forward" in module.__dict__:
+                return self.in_turn(x)
+        y = self.function(x, *self.modules)
+        return self.in_turn(x) if y is NotImplemented else y
+
+    def in_turn(self, x):
+        for module in self.modules:
+            x = module(x)
+        return x
+
+
+def plan(modules):
+    """What to call one after the other for `modules`: they themselves, and the longest runs that are in the table."""
+    steps, types, at = [], tuple(map(type, modules)), 0
+    longest = max(map(len, PATTERNS))
+    while at < len(modules):
+        ends = range(min(len(modules), at + longest), at, -1)
+        end = next((e for e in ends if types[at:e] in PATTERNS), None)
+        steps.append(modules[at] if end is None else Fused(PATTERNS[types[at:end]], modules[at:end]))
+        at = at + 1 if end is None else end
+    return steps
