@@ -10,6 +10,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "cpu/ceilings.h"
 #include "cpu/kernels.h"
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
@@ -143,4 +144,9 @@ PYBIND11_MODULE(JOIN(_C_, MINIGRAD_ISA), m) {
         "Bytes in use, kept for reuse, their sum and peak, and how many requests there were.");
   m.def("reset_peak", &minigrad::reset_peak, "Start measuring the peak anew.");
   m.def("empty_cache", &minigrad::empty_cache, "Give the buffers kept for reuse back to the system.");
+  using Unlocked = py::call_guard<py::gil_scoped_release>;
+  m.def("fma_rate", &minigrad::fma_rate, py::arg("rounds"), Unlocked(), "Multiply-adds: operations per second.");
+  m.def("read_rate", &minigrad::read_rate, py::arg("bytes"), py::arg("repeats"), Unlocked(), "Bytes read per second.");
+  m.def("copy_rate", &minigrad::copy_rate, py::arg("bytes"), py::arg("repeats"), Unlocked(),
+        "Bytes read and written per second.");
 }
