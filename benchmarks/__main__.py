@@ -1,32 +1,91 @@
-"""The command: `python -m benchmarks [overhead step epoch] [--csv FILE]`."""
+"""The command: `python -m benchmarks [GROUP ...]` measures all groups, or those named.
+
+usage
+    python -m benchmarks                          everything (about a quarter of an hour)
+    python -m benchmarks ceilings step            some groups
+    python -m benchmarks ops                      every op
+    python -m benchmarks softmax                  one op: benchmarks/ops/bench_softmax.py
+    python -m benchmarks --csv A.csv --plot A.png
+    python -m benchmarks compare A.csv B.csv      what became slower from A to B; exit status 1 if anything did
+"""
 
 import argparse
+import sys
 
-from benchmarks import epoch, overhead, steps
-from benchmarks.measure import facts, show, write
+from benchmarks import busy, ceilings, compare, epoch, measure, memory, ops, overhead, rivals, steps, table
 
-GROUPS = {"overhead": overhead.rows, "step": steps.rows, "epoch": epoch.rows}
+GROUPS = {
+    "ceilings": ceilings.rows,
+    "overhead": overhead.rows,
+    "ops": ops.rows,
+    "step": steps.training,
+    "inference": steps.inference,
+    "epoch": epoch.rows,
+    "busy": busy.rows,
+    "memory": memory.rows,
+}
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], help="what to measure (all if left out)")
+def parse(arguments):
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of {', '.join(GROUPS)}, or an op's name")
     parser.add_argument("--csv", help="write the rows to this file too")
-    args = parser.parse_args()
+    parser.add_argument("--plot", help="draw ratios and a roofline into this file (needs matplotlib)")
+    parser.add_argument("--from", dest="source", help="take the rows from this CSV file instead of measuring")
+    parser.add_argument("--threads", type=int, help="as many threads for us, and at most as many for the rivals")
+    parser.add_argument("--compile", action="store_true", help="torch.compile as a rival (half a minute per workload)")
+    parser.add_argument("--quick", action="store_true", help="two short rounds of what is small: a trial, no figures")
+    args = parser.parse_args(arguments)
+    if unknown := set(args.groups) - set(GROUPS) - set(ops.stems()):
+        parser.error(f"no group or op is called {', '.join(sorted(unknown))}")
+    return args
+
+
+def measured(groups, torch):
+    """The rows of the groups, shown as they come."""
+    rows = []
+    for name in groups or GROUPS:
+        for row in GROUPS[name](torch) if name in GROUPS else ops.rows_of(name, torch):
+            table.show(row)
+            rows.append(row)
+    return rows
+
+
+def main(arguments=None):
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["compare"]:
+        return compare.main(arguments[1:])
+    args = parse(arguments)
+    rivals.compiling = args.compile
+    before = measure.set_effort(measure.QUICK if args.quick else measure.FULL)
+    try:
+        rows = table.read(args.source)[0] if args.source else measured_here(args)
+    finally:
+        measure.set_effort(before)
+    if args.csv:
+        table.write(rows, args.csv)
+    if args.plot:
+        from benchmarks.plot import draw
+
+        draw(rows, args.plot)
+    return 0
+
+
+def measured_here(args):
     try:
         import torch
     except ImportError:
         torch = None
         print("PyTorch is not installed: only our own times are measured")
-    print(", ".join(f"{k} {v}" for k, v in facts().items()))
-    rows = []
-    for group in args.groups or GROUPS:
-        for row in GROUPS[group](torch):
-            show(row)
-            rows.append(row)
-    if args.csv:
-        write(rows, args.csv)
+    if args.threads:
+        import minigrad
+
+        minigrad.set_num_threads(args.threads)
+    print(", ".join(f"{k} {v}" for k, v in table.facts().items()), flush=True)
+    return measured(args.groups, torch)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,124 +1,169 @@
 """measure: how a figure is taken, so that it can be trusted on a noisy machine.
 
-The rivals of a row take turns in short bursts; each burst gives one time per call, and the row reports the median and
-the quartiles of the bursts. Ratios are taken burst by burst, so a slow minute hits both sides alike.
+The contenders of a row take turns in short bursts. Each burst begins with a pause, in which the threads of the one
+before fall asleep, and with a call that is not timed; it gives one time per call. A row reports the median and the
+quartiles of our bursts, the medians of the rivals', and the median of the ratios taken round by round, so that a slow
+minute hits both sides alike. `load` is how many cores other processes kept busy meanwhile.
+
+Reading order: `Row`, `burst`, `contest`, `Foreign`.
 """
 
-import csv
-import datetime
 import os
-import platform
 import statistics
-import subprocess
 import time
 from dataclasses import dataclass, field
+from math import nan
 
-FIELDS = [
-    "group",
-    "row",
-    "unit",
-    "ours",
-    "low",
-    "high",
-    "rival",
-    "theirs",
-    "ratio",
-    "floor",
-    "device",
-    "threads",
-    "load",
-]
-FIELDS += ["date", "commit"]
+SCALES = {"us": 1e6, "ms": 1e3, "s": 1.0}
 
 
 @dataclass
 class Row:
-    """One line of the table: our median and quartiles, the best rival's median, how many times as long it takes."""
+    """One line of the table. `ours`, `low`, `high` and `theirs` count in `unit`; a ratio above 1 is in our favour."""
 
     group: str
     row: str
     unit: str
     ours: float
-    low: float
-    high: float
-    rival: str = ""
-    theirs: float = float("nan")
-    ratio: float = float("nan")
-    floor: float = float("nan")
-    facts: dict = field(default_factory=dict)
+    low: float = nan
+    high: float = nan
+    rival: str = ""  # the opponent: PyTorch eager at its better number of threads
+    theirs: float = nan
+    ratio: float = nan
+    flops: float = nan
+    bytes: float = nan
+    floor: float = nan  # what the measured ceilings allow
+    share: float = nan  # floor / ours
+    load: float = nan
+    others: dict = field(default_factory=dict)  # every rival's median
+    note: str = ""
 
 
-def burst(call, seconds=0.004):
-    """Seconds per call over a burst of about `seconds`."""
+@dataclass(frozen=True)
+class Work:
+    """What a call must do at least: operations, bytes that must move, the seconds that the ceilings allow."""
+
+    flops: float = nan
+    bytes: float = nan
+    floor: float = nan
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to look: seconds of a burst, the fewest and the most rounds, seconds for all rounds of a row."""
+
+    burst: float
+    least: int
+    most: int
+    total: float
+    quick: bool = False
+
+
+FULL, QUICK = Effort(0.008, 5, 31, 4.0), Effort(0.0005, 2, 2, 0.0, quick=True)
+effort = FULL
+
+
+def set_effort(new):
+    """Measure with this effort from now on; returns the one before."""
+    global effort
+    effort, before = new, effort
+    return before
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to time, and what must be set before its turn (a number of threads)."""
+
+    call: object
+    prepare: object = lambda: None
+
+
+def burst(contender):
+    """Seconds per call over a burst of about `effort.burst`, or over one call where that takes longer."""
+    call = contender.call
+    contender.prepare()
+    time.sleep(0 if effort.quick else 0.005)
     start = time.perf_counter()
-    calls = 0
-    while True:
+    call()
+    if time.perf_counter() - start < effort.burst:
+        start = time.perf_counter()
+        call()
+    calls, now = 1, time.perf_counter()
+    while now - start < effort.burst:
         call()
         calls += 1
         now = time.perf_counter()
-        if now - start >= seconds:
-            return (now - start) / calls
+    return (now - start) / calls
 
 
-def duel(group, row, ours, rivals, bursts=25, seconds=0.004, unit="us", floor=float("nan")):
-    """Time `ours` and each of `rivals` (name -> callable) in turn; the rival with the best median is the opponent."""
-    scale = {"us": 1e6, "ms": 1e3, "s": 1.0}[unit]
-    contenders = {"minigrad": ours, **rivals}
-    for call in contenders.values():
-        burst(call, seconds)  # warm up
+def rounds(contenders, seconds):
+    """Name -> seconds per call, one for each round of bursts; rounds for about so many seconds."""
     times = {name: [] for name in contenders}
-    for _ in range(bursts):
-        for name, call in contenders.items():
-            times[name].append(burst(call, seconds) * scale)
-    low, median, high = statistics.quantiles(times["minigrad"], n=4)
-    result = Row(group, row, unit, median, low, high, floor=floor)
-    if rivals:
-        best = min(rivals, key=lambda name: statistics.median(times[name]))
-        result.rival, result.theirs = best, statistics.median(times[best])
-        result.ratio = statistics.median(t / o for t, o in zip(times[best], times["minigrad"], strict=True))
-    return result
+    for contender in contenders.values():
+        burst(contender)
+    end = time.perf_counter() + min(seconds, effort.total)
+    done = 0
+    while done < effort.least or (done < effort.most and time.perf_counter() < end):
+        for name, contender in contenders.items():
+            times[name].append(burst(contender))
+        done += 1
+    return times
 
 
-def facts():
-    """Device, load, date and commit: what a figure is worth without."""
-    from minigrad import get_num_threads
-
-    def run(*command):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else "unknown"
-
-    model = next(
-        (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
-    )
-    return {
-        "device": f"{model}, {os.cpu_count()} cores",
-        "threads": get_num_threads(),
-        "load": f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown",
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "commit": run("git", "rev-parse", "--short", "HEAD"),
-    }
+def contest(group, name, ours, rivals=None, unit="us", work=None, seconds=4.0):
+    """Time our contenders (label -> call) against the rivals (name -> call or Contender): one Row for each of ours."""
+    keys = {**{("ours", label): call for label, call in ours.items()}, **(rivals or {})}
+    contenders = {k: c if isinstance(c, Contender) else Contender(c) for k, c in keys.items()}
+    with Foreign() as foreign:
+        times = rounds(contenders, seconds)
+    theirs = {k: times[k] for k in rivals or {}}
+    rows = [row_of(group, name + label, unit, times["ours", label], theirs, work) for label in ours]
+    for row in rows:
+        row.load = foreign.cores
+    return rows
 
 
-def _cpuinfo():
+def row_of(group, name, unit, ours, theirs=None, work=None):
+    """A Row from the seconds of all rounds: ours, and those of each rival by name."""
+    scale = SCALES[unit]
+    low, median, high = (scale * t for t in quartiles(ours))
+    row = Row(group, name, unit, median, low, high)
+    if work:
+        row.flops, row.bytes, row.floor = work.flops, work.bytes, work.floor * scale
+        row.share = row.floor / row.ours
+    row.others = {rival: scale * statistics.median(t) for rival, t in (theirs or {}).items()}
+    if row.others:
+        row.rival = min([r for r in row.others if r.startswith("torch, ")] or row.others, key=row.others.get)
+        row.theirs = row.others[row.rival]
+        row.ratio = statistics.median(t / o for t, o in zip(theirs[row.rival], ours, strict=True))
+    return row
+
+
+def quartiles(times):
+    return statistics.quantiles(times * 2 if len(times) < 2 else times, n=4, method="inclusive")
+
+
+class Foreign:
+    """How many cores other processes keep busy within the block: `cores`, nan where the system does not tell.
+
+    Children that run on, such as a busy process started on purpose, count as foreign.
+    """
+
+    def __enter__(self):
+        self.busy, self.own, self.start = _busy_seconds(), sum(os.times()[:4]), time.perf_counter()
+        self.cores = nan
+        return self
+
+    def __exit__(self, *error):
+        busy, own = _busy_seconds() - self.busy, sum(os.times()[:4]) - self.own
+        self.cores = max(0.0, busy - own) / (time.perf_counter() - self.start) if busy == busy else nan
+
+
+def _busy_seconds():
+    """Seconds that all cores together spent neither idle nor waiting since the start of the machine."""
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            return file.read().splitlines()
-    except OSError:
-        return []
-
-
-def show(row):
-    versus = f"{row.rival} {row.theirs:9.2f}   x{row.ratio:5.2f}" if row.rival else ""
-    floor = f"   floor {row.floor:.2f}" if row.floor == row.floor else ""
-    spread = f"{row.ours:9.2f} [{row.low:.2f} .. {row.high:.2f}]"
-    print(f"{row.group:10} {row.row:42} {spread:32} {row.unit}   {versus}{floor}", flush=True)
-
-
-def write(rows, path):
-    known = facts()
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, FIELDS)
-        table.writeheader()
-        for row in rows:
-            values = {name: getattr(row, name) for name in FIELDS if hasattr(row, name)}
-            table.writerow({**{k: f"{v:.4g}" if isinstance(v, float) else v for k, v in values.items()}, **known})
+        with open("/proc/stat", encoding="ascii") as file:
+            user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    except (OSError, ValueError):
+        return nan
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")

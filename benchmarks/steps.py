@@ -1,88 +1,70 @@
-"""steps: whole training steps (forward, loss, backward, optimizer) beside PyTorch eager on the same data.
+"""steps: whole training steps and forward passes beside PyTorch's, on the same data and the same first parameters.
 
-Each pair of models starts from the same weights, and the first losses are compared before anything is timed. The
-floor is arithmetic alone: 6 flops per weight and sample over the machine's measured matrix-product rate.
+Before anything is timed, the losses of the first steps (or the outputs) are held against each other. Where minigrad
+can capture a step, there is a second row for it. Reading order: `training`, `inference`.
 """
 
-import time
+import contextlib
 
 import numpy as np
 
 import minigrad as mg
-from benchmarks.measure import duel
+from benchmarks import measure, rivals
+from benchmarks.measure import contest
+from benchmarks.workloads import INFERENCE, TRAINING, twins
 
 
-class ConvNet:
-    """Builds the same ConvNet in either framework."""
-
-    def __new__(cls, nn):
-        return nn.Sequential(
-            nn.Conv2d(1, 32, 3),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-            nn.Flatten(),
-            nn.Linear(5408, 128),
-            nn.ReLU(),
-            nn.Linear(128, 10),
-        )
+def training(torch):
+    for workload in TRAINING:
+        yield from training_rows(workload, torch)
 
 
-def mlp(nn):
-    return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
+def training_rows(workload, torch):
+    model, twin = twins(workload, torch)
+    arrays = workload.inputs(np.random.default_rng(0))
+    others = rivals.by_hand(model, arrays) if workload is TRAINING[0] else {}
+    step = workload.step(mg, model, arrays)
+    theirs = {}
+    if torch:
+        call = workload.step(torch, twin, arrays)
+        theirs = rivals.eager(torch, call)
+        _, third = twins(workload, torch)
+        theirs |= rivals.compiled(torch, third, lambda model: workload.step(torch, model, arrays))
+        check(workload.name, [step().item() for _ in range(3)], [call().item() for _ in range(3)])
+    work = workload.work(sum(p.numel() for p in model.parameters()))
+    ours = {"": step} | captured(lambda: workload.step(mg, twins(workload, None)[0], arrays))
+    return contest("step", workload.name, ours, theirs | others, "ms", work)
 
 
-WORKLOADS = {  # name -> (model, input shape, optimizer, its arguments, millions of multiply-adds per sample forward)
-    "MLP 784-256-128-10, batch 64, SGD": (mlp, (64, 784), "SGD", {"lr": 0.01, "momentum": 0.9}, 0.2348),
-    "MLP 784-256-128-10, batch 64, Adam": (mlp, (64, 784), "Adam", {"lr": 0.001}, 0.2348),
-    "ConvNet of MNIST, batch 64, Adam": (ConvNet, (64, 1, 28, 28), "Adam", {"lr": 0.001}, 0.8879),
-}
+def inference(torch):
+    for workload in INFERENCE:
+        if not (workload.large and measure.effort.quick):
+            yield from inference_rows(workload, torch)
 
 
-def matmul_rate(seconds=0.3):
-    """Flops per second of the best matrix product at hand (1024^3), the ceiling for the floors."""
-    a, b = mg.randn(1024, 1024), mg.randn(1024, 1024)
-    best, end = 1.0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        a @ b
-        best = min(best, time.perf_counter() - start)
-    return 2 * 1024**3 / best
-
-
-def step_of(framework, model, optimizer, x, y):
-    loss_of = framework.nn.CrossEntropyLoss()
-
-    def step():
-        optimizer.zero_grad()
-        loss = loss_of(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
-def rows(torch):
-    rng, rate = np.random.default_rng(0), matmul_rate()
-    for name, (build, shape, kind, options, millions) in WORKLOADS.items():
-        x, y = rng.standard_normal(shape).astype(np.float32), rng.integers(0, 10, shape[0])
-        model = build(mg.nn)
-        ours = step_of(mg, model, getattr(mg.optim, kind)(model.parameters(), **options), mg.tensor(x), mg.tensor(y))
-        rivals = {}
+def inference_rows(workload, torch):
+    model, twin = twins(workload, torch)
+    arrays = workload.inputs(np.random.default_rng(0))
+    with mg.no_grad(), torch.inference_mode() if torch else contextlib.nullcontext():
+        call = workload.call(mg, model, arrays)
+        theirs = {}
         if torch:
-            twin = build(torch.nn)
-            twin.load_state_dict({k: torch.tensor(v.numpy()) for k, v in model.state_dict().items()})
-            optimizer = getattr(torch.optim, kind)(twin.parameters(), **options)
-            theirs = step_of(torch, twin, optimizer, torch.tensor(x), torch.tensor(y))
-            np.testing.assert_allclose(ours().item(), theirs().item(), rtol=1e-4)
-            rivals = {f"torch, {n} threads": with_threads(torch, n, theirs) for n in sorted({1, mg.get_num_threads()})}
-        yield duel("step", name, ours, rivals, seconds=0.02, unit="ms", floor=6e9 * millions * 64 / rate)
+            other = workload.call(torch, twin, arrays)
+            check(workload.name, call().numpy(), other().numpy())
+            theirs = rivals.eager(torch, other)
+            theirs |= rivals.compiled(torch, twin, lambda model: workload.call(torch, model, arrays))
+        ours = {"": call} | captured(lambda: workload.call(mg, model, arrays))
+        work = workload.work(sum(p.numel() for p in model.parameters()))
+        return contest("inference", workload.name, ours, theirs, "us" if "batch 1" in workload.name else "ms", work)
 
 
-def with_threads(torch, n, call):
-    def run():
-        if torch.get_num_threads() != n:
-            torch.set_num_threads(n)
-        call()
+def captured(make):
+    """Our contender that replays a recording of what `make` makes, where minigrad can record."""
+    return {", captured": mg.capture(make())} if hasattr(mg, "capture") else {}
 
-    return run
+
+def check(name, ours, theirs):
+    """What is compared in time must compute the same."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    tolerance = 1e-3 * float(np.abs(theirs).max(initial=1e-30))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=tolerance, err_msg=f"{name}: minigrad against PyTorch")
