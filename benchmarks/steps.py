@@ -63,8 +63,8 @@ def captured(make):
     return {", captured": mg.capture(make())} if hasattr(mg, "capture") else {}
 
 
-def check(name, ours, theirs):
-    """What is compared in time must compute the same."""
+def check(name, ours, theirs, scale=1e-30):
+    """What is compared in time must compute the same, to a thousandth of the largest element (or of `scale`)."""
     ours, theirs = np.asarray(ours), np.asarray(theirs)
-    tolerance = 1e-3 * float(np.abs(theirs).max(initial=1e-30))
+    tolerance = 1e-3 * float(np.abs(theirs).max(initial=scale))
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=tolerance, err_msg=f"{name}: minigrad against PyTorch")

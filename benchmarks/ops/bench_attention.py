@@ -9,7 +9,7 @@ def row(batch, heads, length, width, causal, queries=None, grad=True):
     flops = 4 * batch * heads * queries * length * width // (2 if causal else 1)
     keys = (batch, heads, length, width)
     name = "attention, causal" if causal else "attention"
-    return Op(name, call, [(batch, heads, queries, width), keys, keys], flops, grad=grad)
+    return Op(name, call, [(batch, heads, queries, width), keys, keys], flops=flops, grad=grad)
 
 
 ROWS = [

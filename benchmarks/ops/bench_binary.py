@@ -6,7 +6,7 @@ LARGE, SMALL = (2048, 768), (64, 256)
 ROWS = [
     Op("add", lambda fw, x, y: x + y, [LARGE, LARGE], moved=(3 * 2048 * 768, 3 * 2048 * 768), numpy=lambda x, y: x + y),
     Op("add", lambda fw, x, y: x + y, [SMALL, SMALL], moved=(3 * 64 * 256, 3 * 64 * 256), numpy=lambda x, y: x + y),
-    Op("add", lambda fw, x, y: x + y, [LARGE, LARGE[1:]], moved=(2 * 2048 * 768, 3 * 2048 * 768)),
+    Op("add of a row to", lambda fw, x, y: x + y, [LARGE, LARGE[1:]], moved=(2 * 2048 * 768, 3 * 2048 * 768)),
     Op("mul", lambda fw, x, y: x * y, [LARGE, LARGE], numpy=lambda x, y: x * y),
     Op("mul", lambda fw, x, y: x * y, [SMALL, SMALL], numpy=lambda x, y: x * y),
     Op("sub", lambda fw, x, y: x - y, [LARGE, LARGE], grad=False),

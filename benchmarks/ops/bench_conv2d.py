@@ -1,27 +1,46 @@
 """conv2d: the convolutions of the workloads, alone and with what follows them."""
 
+import numpy as np
+
 from benchmarks.ops import Op
 
 
 def conv(n, before, after, size, padding=1, kernel=3, groups=1):
     out = size + 2 * padding - kernel + 1
     return Op(
-        "conv2d" if groups == 1 else f"conv2d, {groups} groups",
+        f"conv2d {kernel}x{kernel}, {n}x{before}x{size}x{size} to {after}{f', {groups} groups' if groups > 1 else ''}",
         lambda fw, x, w, b: fw.nn.functional.conv2d(x, w, b, padding=padding, groups=groups),
         [(n, before, size, size), (after, before // groups, kernel, kernel), (after,)],
-        2 * n * out * out * after * before // groups * kernel * kernel,
+        named=True,
+        flops=2 * n * out * out * after * before // groups * kernel * kernel,
     )
 
 
-def conv_relu_pool(fw, x, w, b):
-    F = fw.nn.functional
-    return F.max_pool2d(F.relu(F.conv2d(x, w, b)), 2)
+def first_layers(fw):
+    return [fw.nn.Conv2d(1, 32, 3), fw.nn.ReLU(), fw.nn.MaxPool2d(2)]
 
 
-FLOPS = 2 * 64 * 26 * 26 * 32 * 9
-MOVED = 64 * (784 + 32 * 169), 64 * 2 * (784 + 32 * 169)  # the first layer: no gradient of the pictures
+def block(fw):
+    return [fw.nn.Conv2d(32, 64, 3, padding=1), fw.nn.BatchNorm2d(64), fw.nn.ReLU(), fw.nn.MaxPool2d(2)]
+
+
+def pictures(*shape):
+    """Data: nobody asks for its gradient."""
+    return lambda rng: rng.uniform(-1, 1, shape).astype(np.float32)
+
+
+FIRST, MOVED = 2 * 64 * 26 * 26 * 32 * 9, (64 * (784 + 32 * 169), 64 * 2 * (784 + 32 * 169))
+BLOCK, KEPT = 2 * 64 * 256 * 64 * 32 * 9, (64 * (32 * 256 + 64 * 64), 64 * 3 * (32 * 256 + 64 * 64))
 ROWS = [
-    Op("conv2d + relu + max_pool2d", conv_relu_pool, [(64, 1, 28, 28), (32, 1, 3, 3), (32,)], FLOPS, moved=MOVED),
+    Op(
+        "Conv2d(1, 32, 3) + ReLU + MaxPool2d, 64x1x28x28",
+        first_layers,
+        [pictures(64, 1, 28, 28)],
+        layers=True,
+        flops=FIRST,
+        moved=MOVED,
+    ),
+    Op("Conv2d + BatchNorm2d + ReLU + MaxPool2d", block, [(64, 32, 16, 16)], layers=True, flops=BLOCK, moved=KEPT),
     conv(64, 1, 32, 28, padding=0),
     conv(64, 3, 32, 32),
     conv(64, 32, 64, 16),

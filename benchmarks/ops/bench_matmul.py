@@ -1,4 +1,4 @@
-"""matmul: matrix products of the workloads' shapes, thin ones, large ones, and the linear layer with its bias.
+"""matmul: matrix products of the workloads' shapes, thin ones, large ones.
 
 The rows "TN" and "NT" have the first or the second matrix transposed, as the gradients of a linear layer do.
 """
@@ -14,16 +14,12 @@ THIN = [(m, 768, 768) for m in (1, 2, 4, 8, 16)] + [(1, 768, 50257), (768, 768, 
 
 def product(m, k, n):
     numpy = np.matmul if (m, k, n) in ((64, 784, 256), (1024, 1024, 1024)) else None
-    return Op("matmul", lambda fw, a, b: a @ b, [(m, k), (k, n)], 2 * m * k * n, numpy=numpy, grad=False)
+    shapes, flops = [(m, k), (k, n)], 2 * m * k * n
+    return Op(f"matmul {m}x{k}x{n}", lambda fw, a, b: a @ b, shapes, named=True, flops=flops, numpy=numpy, grad=False)
 
 
 def transposed(m, k, n, name, call, shapes):
-    return Op(f"matmul {name}", call, shapes, 2 * m * k * n, grad=False)
-
-
-def linear(m, k, n, grad=True):
-    call = lambda fw, x, w, b: fw.nn.functional.linear(x, w, b)  # noqa: E731
-    return Op("linear", call, [(m, k), (n, k), (n,)], 2 * m * k * n, grad=grad)
+    return Op(f"matmul {name} {m}x{k}x{n}", call, shapes, named=True, flops=2 * m * k * n, grad=False)
 
 
 ROWS = [product(*shape) for shape in NN + THIN + [(2048, 2048, 2048)]]
@@ -32,7 +28,5 @@ ROWS += [
     transposed(192, 2048, 768, "TN", lambda fw, a, b: a.T @ b, [(2048, 192), (2048, 768)]),
     transposed(64, 784, 256, "NT", lambda fw, a, b: a @ b.T, [(64, 784), (256, 784)]),
     transposed(2048, 768, 192, "NT", lambda fw, a, b: a @ b.T, [(2048, 768), (192, 768)]),
-    Op("matmul, batched", lambda fw, a, b: a @ b, [(96, 128, 32), (96, 32, 128)], 2 * 96 * 128 * 128 * 32),
+    Op("matmul, batched", lambda fw, a, b: a @ b, [(96, 128, 32), (96, 32, 128)], flops=2 * 96 * 128 * 128 * 32),
 ]
-ROWS += [linear(*shape) for shape in ((64, 784, 256), (64, 128, 10), (1024, 256, 1024), (2048, 192, 768))]
-ROWS += [linear(m, 768, 768, grad=False) for m in (1, 4, 16)]
