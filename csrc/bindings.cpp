@@ -56,6 +56,9 @@ PyMethodDef kernels[] = {
     KERNEL(conv2d_forward),
     KERNEL(conv2d_backward_input),
     KERNEL(conv2d_backward_weight),
+    KERNEL(conv2d_relu_pool_forward),
+    KERNEL(conv2d_relu_pool_backward),
+    KERNEL(conv2d_relu_pool_spread),
 
     KERNEL(softmax_forward),
     KERNEL(softmax_backward),

@@ -104,6 +104,21 @@ inline void copy(float* to, const float* from, Size n) {
   }
 }
 
+// to[i] = from[2 * i]. The last vector is loaded from an odd place, so that nothing beyond from[2 * n - 2] is touched.
+template <int... L>
+void copy_even(float* to, const float* from, Size n, std::integer_sequence<int, L...>) {
+  constexpr Size half = W / 2;
+  for (Size i = 0; i < n; i += W) {
+    const Size at = std::min(i, n - W);
+    const VFloat low = VFloat::load(from + 2 * at), high = VFloat::load(from + 2 * at + W - 1);
+    detail::shuffle(low, high, std::integer_sequence<int, (L < half ? 2 * L : 2 * L + 1)...>{}).store(to + at);
+  }
+}
+inline void copy_even(float* to, const float* from, Size n) {
+  if (n >= W && W > 1) return copy_even(to, from, n, std::make_integer_sequence<int, W>{});
+  for (Size i = 0; i < n; ++i) to[i] = from[2 * i];
+}
+
 // The outputs o of a row for which in[o * step + shift] exists: lo <= o < hi.
 struct Span {
   Size lo, hi;
@@ -117,7 +132,7 @@ inline void fill_row(float* to, const float* x, const Axis& cols, Size shift, Sp
   if (cols.step == 1)
     copy(to + span.lo, x + span.lo + shift, span.hi - span.lo);
   else if (cols.step == 2)
-    for (Size i = span.lo; i < span.hi; ++i) to[i] = x[i * 2 + shift];
+    copy_even(to + span.lo, x + 2 * span.lo + shift, span.hi - span.lo);
   else
     for (Size i = span.lo; i < span.hi; ++i) to[i] = x[i * cols.step + shift];
   std::fill(to + span.hi, to + cols.out, 0.0f);

@@ -105,6 +105,7 @@ struct Simd {
   friend Simd operator*(Simd a, Simd b) { return Simd(a.v * b.v); }
   friend Simd operator/(Simd a, Simd b) { return Simd(a.v / b.v); }
   friend Simd operator-(Simd a) { return Simd(-a.v); }
+  friend Simd operator~(Simd a) { return Simd(~a.v); }
   friend Simd operator&(Simd a, Simd b) { return Simd(a.v & b.v); }
   friend Simd operator|(Simd a, Simd b) { return Simd(a.v | b.v); }
   friend Simd operator^(Simd a, Simd b) { return Simd(a.v ^ b.v); }

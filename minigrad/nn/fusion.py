@@ -1,12 +1,16 @@
 """fusion: runs of modules that `Sequential` computes as one op: the table, then how a list of modules is planned.
 
 A pattern is a run of module types with a function of the input and those modules that gives the very results they would
-give in turn. It is used for modules of exactly these types, and only while they have no hooks and no `forward` of their
-own, so nobody can tell but by the clock. To add one, write such a function under `@fuses(...)`.
+give in turn (only their gradients may add up in another order). It is used for modules of exactly these types, and only
+while they have no hooks and no `forward` of their own, so nobody can tell but by the clock. To add one, write such a
+function under `@fuses(...)`.
 """
 
 from minigrad.nn.activation import ReLU
+from minigrad.nn.conv import Conv2d
 from minigrad.nn.linear import Linear
+from minigrad.nn.pooling import MaxPool2d
+from minigrad.ops.conv2d_relu_pool import conv2d_relu_pool
 from minigrad.ops.linear import linear_relu
 
 PATTERNS = {}  # types of modules -> function(input, *modules); what it cannot do after all it gives back NotImplemented
@@ -25,6 +29,25 @@ def fuses(*types):
 @fuses(Linear, ReLU)
 def _linear_relu(x, linear, relu):
     return linear_relu(x, linear.weight, linear.bias)
+
+
+@fuses(Conv2d, ReLU, MaxPool2d)
+def _conv2d_relu_pool(x, conv, relu, pool):
+    if conv.groups != 1 or not _is_of_squares(pool):
+        return NotImplemented
+    return conv2d_relu_pool(x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation)
+
+
+@fuses(ReLU, MaxPool2d)
+def _pool_relu(x, relu, pool):
+    """The maximum first: it commutes with relu, which then has less to do."""
+    return NotImplemented if relu.inplace or pool.return_indices else pool.forward(x).relu()
+
+
+def _is_of_squares(pool):
+    """Whether a MaxPool2d takes the maxima of 2 x 2 squares side by side, and nothing else."""
+    usual = pool.kernel_size in (2, (2, 2)) and pool.stride in (2, (2, 2)) and pool.padding in (0, (0, 0))
+    return usual and pool.dilation in (1, (1, 1)) and not pool.ceil_mode and not pool.return_indices
 
 
 class Fused:

@@ -10,6 +10,7 @@ from minigrad.ops.binary import add, div, eq, ge, gt, le, lt, maximum, minimum, 
 from minigrad.ops.cast import to
 from minigrad.ops.clamp import clamp
 from minigrad.ops.conv2d import conv2d
+from minigrad.ops.conv2d_relu_pool import conv2d_relu_pool
 from minigrad.ops.creation import (
     as_tensor,
     empty_like,

@@ -142,14 +142,15 @@ def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     tensor([[[ 8., 12.],
              [20., 24.]]])
     """
-    _check_arrays(input, weight, bias, groups)
-    windows, size = _windows(input, weight, stride, padding, dilation)
+    check_arrays(input, weight, bias, groups)
+    windows, size = windows_of(input, weight, stride, padding, dilation)
     images = input if input.ndim == 4 else input.unsqueeze(0)
     y = Conv2d.apply(images, weight, bias, size, (*windows.numbers()[2:], groups))
     return y if input.ndim == 4 else y.squeeze(0)
 
 
-def _check_arrays(input, weight, bias, groups):
+def check_arrays(input, weight, bias, groups):
+    """That they fit each other. Errors: TypeError for what is no Tensor, RuntimeError for all else."""
     for name, x in (("input", input), ("weight", weight), ("bias", bias)):
         if x is not None or name != "bias":
             check_tensor("conv2d", x, name)
@@ -170,7 +171,7 @@ def _check_arrays(input, weight, bias, groups):
         raise RuntimeError(f"[conv2d] bias has shape {bias.shape}, expected {weight.shape[:1]}")
 
 
-def _windows(input, weight, stride, padding, dilation):
+def windows_of(input, weight, stride, padding, dilation):
     """The windows, and how many there are down and across."""
     image, kernel = input.shape[-2:], weight.shape[2:]
     stride, dilation = pair("conv2d", "stride", stride, 1), pair("conv2d", "dilation", dilation, 1)

@@ -47,6 +47,33 @@ def test_the_bits_are_those_of_the_modules_in_turn(make):
     assert outcome(model, model) == outcome(model, in_turn(model))
 
 
+IMAGES = {
+    "few channels": lambda: (nn.Conv2d(2, 5, 3), nn.ReLU(), nn.MaxPool2d(2)),
+    "many channels": lambda: (nn.Conv2d(2, 6, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d((2, 2))),
+    "groups": lambda: (nn.Conv2d(2, 6, 3, groups=2), nn.ReLU(), nn.MaxPool2d(2)),
+    "other windows": lambda: (nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(3, 2)),
+    "odd size kept": lambda: (nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)),
+    "after another": lambda: (nn.Conv2d(2, 3, 2), nn.Tanh(), nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
+}
+
+
+@pytest.mark.parametrize("make", IMAGES.values(), ids=IMAGES)
+def test_images_come_out_as_from_the_modules_in_turn(make):
+    model, x = nn.Sequential(*make()), mg.randn(3, 2, 9, 11)
+    found = []
+    for y in (model(x), in_turn(model)(x)):
+        found.append([y, *mg.autograd.grad((y * y).sum(), list(model.parameters()))])
+    assert any(isinstance(step, Fused) for step in model._steps)
+    assert found[0][0].detach().numpy().tobytes() == found[1][0].detach().numpy().tobytes()
+    for a, b in zip(found[0][1:], found[1][1:], strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), 1e-5, 1e-4)
+
+
+def test_relu_in_place_is_seen_in_the_input():
+    model, x = nn.Sequential(nn.ReLU(inplace=True), nn.MaxPool2d(2)), mg.tensor([[[-1.0, 2.0], [-3.0, 4.0]]])
+    assert model(x).tolist() == [[[4.0]]] and x.tolist() == [[[0.0, 2.0], [0.0, 4.0]]]
+
+
 def test_the_longest_patterns_of_exactly_these_types_are_planned():
     class OwnReLU(nn.ReLU):
         pass

@@ -1,0 +1,89 @@
+// The maximum of each 2 x 2 square after relu, and which of the four it is: what the fused poolings share.
+//
+// A code is one byte: 0, 1 (upper row), 2, 3 (lower row) for the first of the largest, kNone where nothing is above
+// zero: then no gradient comes back. NaN beats any number, and is kNone too, as relu's gradient has it.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include "cpu/simd.h"
+
+namespace minigrad::squares {
+
+#if defined(__GNUC__)
+#define MINIGRAD_INLINE inline __attribute__((always_inline))  // a call would spill a tile's accumulators
+#else
+#define MINIGRAD_INLINE inline
+#endif
+
+constexpr int kCorners = 4, kNone = 4;
+
+// Bytes, one for each lane of N: lane i holds its own in its byte i % 4, so that they can be united by OR.
+template <int N>
+struct Codes {
+  using I = Simd<int32_t, N>;
+  I v;
+
+  static constexpr auto lanes = std::make_integer_sequence<int, N>{};
+  // The same byte for all lanes.
+  static I all(uint32_t byte) {
+    int32_t lane[N];
+    for (int i = 0; i < N; ++i) lane[i] = static_cast<int32_t>(byte << 8 * (i % 4));
+    return I::load(lane);
+  }
+  I is(int code) const { return (v & all(0xff)) == all(code); }
+
+  MINIGRAD_INLINE void store(uint8_t* to) const {
+    I united = v;
+    if constexpr (N >= 4) united = first(united | detail::exchange<2>(united, lanes), lanes);
+    std::memcpy(to, &united.v, N);
+  }
+  MINIGRAD_INLINE static Codes load(const uint8_t* from) {
+    int32_t word[(N + 3) / 4] = {};
+    std::memcpy(word, from, N);
+    return {spread(word, lanes)};
+  }
+
+ private:
+  // Words of two lanes' bytes: those of four lanes, side by side from the first lane on.
+  template <int... L>
+  static I first(I pairs, std::integer_sequence<int, L...>) {
+    const I words = pairs | detail::exchange<1>(pairs, lanes);
+    return detail::shuffle(words, words, std::integer_sequence<int, (4 * L % N)...>{});
+  }
+  // Every lane gets the word its byte lies in. Made in one expression, so that it need not go through memory.
+  template <int... L>
+  MINIGRAD_INLINE static I spread(const int32_t* word, std::integer_sequence<int, L...>) {
+    return I(typename I::Vec{word[L / 4]...});
+  }
+};
+
+template <int N>
+struct Winner {
+  Simd<float, N> value;
+  Codes<N> code;
+};
+
+// `ordered` is all ones but where there is a NaN: then the value has every bit set, which is one.
+template <int N>
+MINIGRAD_INLINE Winner<N> winner(Simd<float, N> a, Simd<float, N> b, Simd<float, N> c, Simd<float, N> d) {
+  using C = Codes<N>;
+  const auto right_above = b > a, right_below = d > c;
+  const auto above = select(right_above, b, a), below = select(right_below, d, c);
+  const auto ordered = (right_above | (b <= a)) & (right_below | (d <= c));
+  const auto lower = below > above;
+  const auto best = bitcast<float>(bitcast<int32_t>(select(lower, below, above)) | ~ordered);
+  const auto right = (lower & right_below) | (~lower & right_above);
+  const auto code = (lower & C::all(2)) | (right & C::all(1));
+  const Simd<float, N> zero(0.0f);
+  return {select(best < zero, zero, best), {select(best > zero, code, C::all(kNone))}};
+}
+
+// x where the code is `which`, else 0.
+template <int N>
+MINIGRAD_INLINE Simd<float, N> where_code(Codes<N> code, int which, Simd<float, N> x) {
+  return bitcast<float>(bitcast<int32_t>(x) & code.is(which));
+}
+
+}  // namespace minigrad::squares
