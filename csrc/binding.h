@@ -158,6 +158,19 @@ struct Cast<Out<T>> {
 };
 
 template <class A>
+struct Cast<List<A>> {
+  static bool read(PyObject* object, List<A>& out, Where where) {
+    if (!PyTuple_Check(object) && !PyList_Check(object)) return refuse_scalar(object, where, "a tuple of arrays");
+    out.items.resize(static_cast<std::size_t>(PySequence_Fast_GET_SIZE(object)));
+    for (std::size_t i = 0; i < out.items.size(); ++i) {
+      if (!Cast<A>::read(PySequence_Fast_GET_ITEM(object, i), out.items[i], where)) return false;
+      out.size += out.items[i].size;
+    }
+    return true;
+  }
+};
+
+template <class A>
 struct Cast<Maybe<A>> {
   static bool read(PyObject* object, Maybe<A>& out, Where where) {
     return object == Py_None || Cast<A>::read(object, out, where);

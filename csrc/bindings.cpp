@@ -90,6 +90,8 @@ PyMethodDef kernels[] = {
     KERNEL(dropout_backward),
 
     KERNEL(sgd_step),
+    KERNEL(adagrad_step),
+    KERNEL(rmsprop_step),
     KERNEL(adam_step),
     {nullptr, nullptr, 0, nullptr},
 };

@@ -1,6 +1,7 @@
 """kernel: the only dispatch. One name, several bodies, chosen by the kind of array and its dtype.
 
-A kernel is a function on arrays, out-parameters first: `softmax_forward(y, x)`. The Python function under `@kernel` is
+A kernel is a function on arrays, out-parameters first: `softmax_forward(y, x)`; several arrays may make one argument,
+`Arrays`. The Python function under `@kernel` is
 its reference; the C++ body of the same name comes from the extension:
 
     float32             the native body if there is one, else the reference
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from functools import wraps
 
 from minigrad.backend import cpu
-from minigrad.backend.array import cast, is_array, quiet
+from minigrad.backend.array import Arrays, cast, is_array, quiet
 from minigrad.dtypes import HALVES, float32
 
 KERNELS = {}  # name -> Kernel, in the order of definition
@@ -75,24 +76,44 @@ def widened(body, outs):
     @quiet
     @wraps(body)
     def call(*args):
-        wide = [cast(a, float32) if is_array(a) and a.dtype in HALVES else a for a in args]
+        wide = [_widen(a) for a in args]
         body(*wide)
         for out, result in zip(args[:outs], wide, strict=False):
-            if result is not out and out is not None:
-                out[...] = result
+            if result is not out:
+                _write_back(out, result)
 
     return call
+
+
+def _widen(a):
+    if type(a) is Arrays:
+        return Arrays(map(_widen, a))
+    return cast(a, float32) if is_array(a) and a.dtype in HALVES else a
+
+
+def _write_back(out, result):
+    if type(out) is Arrays:
+        for o, r in zip(out, result, strict=True):
+            o[...] = r
+    else:
+        out[...] = result
 
 
 def traced(name, where, body):
     """A body that says on stderr that it runs, and on what."""
 
     def call(*args):
-        shapes = " ".join(f"{a.dtype}{list(a.shape)}" if is_array(a) else repr(a) for a in args)
+        shapes = " ".join(map(_shown, args))
         print(f"[minigrad] {name} ({where}) {shapes}", file=sys.stderr)
         body(*args)
 
     return call
+
+
+def _shown(a):
+    if type(a) is Arrays:
+        return f"({' '.join(map(_shown, a))})"
+    return f"{a.dtype}{list(a.shape)}" if is_array(a) else repr(a)
 
 
 # Choosing the backend ------------------------------------------------------------------------------------------------

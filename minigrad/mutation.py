@@ -18,9 +18,9 @@ _log = {}  # id(owner) -> Write
 
 
 class Write:
-    """The writes to one owner: how many, and of the last one its time, op and line."""
+    """The writes to one owner: how many, and of the last one its time, op and place in the user's code."""
 
-    __slots__ = ("count", "line", "op", "ref", "time")
+    __slots__ = ("count", "op", "place", "ref", "time")
 
     def __init__(self, array):
         key = id(array)
@@ -29,14 +29,21 @@ class Write:
 
 def touch(array, op):
     """Note that `op` has written into `array`."""
+    touch_all((array,), op, 3)
+
+
+def touch_all(arrays, op, depth=2):
+    """Note that `op` has written into each of `arrays`, at one moment; the user's code is `depth` frames up or more."""
     global _last
-    holder = owner(array)
-    write = _log.get(id(holder))
-    if write is None:
-        write = _log[id(holder)] = Write(holder)
-    write.count += 1
-    write.time = _last = next(clock)
-    write.op, write.line = op, _caller()
+    now = _last = next(clock)
+    place = _caller(depth)
+    for array in arrays:
+        holder = owner(array)
+        write = _log.get(id(holder))
+        if write is None:
+            write = _log[id(holder)] = Write(holder)
+        write.count += 1
+        write.time, write.op, write.place = now, op, place
 
 
 def version(array):
@@ -52,15 +59,22 @@ def check(node):
     for array in (*node.saved, *node.args):
         write = _log.get(id(owner(array))) if is_array(array) else None
         if write is not None and write.time > node.time:
+            line = _line(*write.place)
             raise RuntimeError(
                 f"[{node.name()}] an array of shape {array.shape} that its backward needs was changed in place by "
-                f"[{write.op}] at {write.line} after it was saved: clone() it first, or use the out-of-place form"
+                f"[{write.op}] at {line} after it was saved: clone() it first, or use the out-of-place form"
             )
 
 
-def _caller():
-    """File and line of the user's code that is running."""
-    frame = sys._getframe(2)
+def _caller(depth):
+    """The user's code that is running, and the place in it."""
+    frame = sys._getframe(depth)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "minigrad":
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return frame.f_code, frame.f_lasti
+
+
+def _line(code, place):
+    """File and line: found when somebody asks, for that takes longer than the write."""
+    line = next((line for start, end, line in code.co_lines() if start <= place < end), None)
+    return f"{code.co_filename}:{line}"

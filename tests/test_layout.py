@@ -53,8 +53,8 @@ HOMES = {
 }
 # kernels that have no C++ body: integers mostly, or too rare to pay
 REFERENCE_ONLY = {
-    "adagrad_step", "floor_divide_forward", "nll_loss_backward", "nll_loss_forward", "remainder_forward",
-    "rmsprop_step", "sign_backward", "trunc_divide_forward",
+    "floor_divide_forward", "nll_loss_backward", "nll_loss_forward", "remainder_forward",
+    "sign_backward", "trunc_divide_forward",
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 //   In<T>, Out<T>          C-contiguous, aligned, of exactly this dtype; Out is writable. uint8_t stands for bool.
 //   InView<T>, OutView<T>  any strides; an InView may also hold one Python number.
 //   Maybe<In<T>>           may be None in Python: `.data` is then null.
+//   List<In<T>>            any number of arrays, a tuple or list in Python.
 //
 // Sizes are the kernel's own business: `require(...)` them before the first access.
 #pragma once
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace minigrad {
 
@@ -47,6 +49,17 @@ struct In : Array<const T> {};
 
 template <class T>
 struct Out : Array<T> {};
+
+// `size` counts the elements of all arrays.
+template <class A>
+struct List {
+  std::vector<A> items;
+  Size size = 0;
+
+  Size count() const { return static_cast<Size>(items.size()); }
+  const A& operator[](Size i) const { return items[i]; }
+  explicit operator bool() const { return !items.empty(); }
+};
 
 template <class A>
 struct Maybe : A {};

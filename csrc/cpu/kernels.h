@@ -105,11 +105,16 @@ void normal_fill(Out<float> y, int64_t seed, int64_t offset);
 void dropout_forward(Out<float> y, In<float> x, double p, int64_t seed, int64_t offset);
 void dropout_backward(Out<float> dx, In<float> dy, double p, int64_t seed, int64_t offset);
 
-// optim_step.cpp: arrays of one shape
-void sgd_step(Out<float> p, Maybe<Out<float>> buf, In<float> g, double lr, double momentum, double dampening,
-              double weight_decay, bool nesterov, bool maximize, bool first);
-void adam_step(Out<float> p, Out<float> exp_avg, Out<float> exp_avg_sq, Maybe<Out<float>> max_exp_avg_sq, In<float> g,
-               double lr, double beta1, double beta2, double eps, double weight_decay, bool decoupled, bool maximize,
-               double correction1, double correction2);
+// optim_step.cpp: for each parameter an array of its shape in every list
+void sgd_step(List<Out<float>> params, Maybe<List<Out<float>>> bufs, List<In<float>> grads, double lr, double momentum,
+              double dampening, double weight_decay, bool nesterov, bool maximize, bool first);
+void adagrad_step(List<Out<float>> params, List<Out<float>> totals, List<In<float>> grads, double lr,
+                  double weight_decay, double eps, bool maximize);
+void rmsprop_step(List<Out<float>> params, List<Out<float>> square_avgs, Maybe<List<Out<float>>> grad_avgs,
+                  Maybe<List<Out<float>>> bufs, List<In<float>> grads, double lr, double alpha, double eps,
+                  double weight_decay, double momentum, bool maximize);
+void adam_step(List<Out<float>> params, List<Out<float>> exp_avgs, List<Out<float>> exp_avg_sqs,
+               Maybe<List<Out<float>>> max_exp_avg_sqs, List<In<float>> grads, int64_t count, double lr, double beta1,
+               double beta2, double eps, double weight_decay, bool decoupled, bool maximize, bool bias_correction);
 
 }  // namespace minigrad

@@ -22,6 +22,14 @@ def is_array(x):
     return isinstance(x, np.ndarray)
 
 
+class Arrays(tuple):
+    """Arrays of one dtype that a kernel takes as one argument."""
+
+    @property
+    def dtype(self):
+        return self[0].dtype
+
+
 def empty_like(x):
     return empty(x.shape, x.dtype)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import inf
 
 from minigrad.ops.optim_step import adagrad_step
-from minigrad.optim.optimizer import Optimizer, remembered
+from minigrad.optim.optimizer import Optimizer, count_step, remembered
 
 
 class Adagrad(Optimizer):
@@ -48,8 +48,10 @@ class Adagrad(Optimizer):
         start = {"initial_accumulator_value": initial_accumulator_value}
         super().__init__(params, {**options, **start, "maximize": maximize})
 
-    def update(self, p, g, state, group):
-        step = state["step"] = state.get("step", 0) + 1
-        total = remembered(state, "sum", p, group["initial_accumulator_value"])
-        lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
-        adagrad_step(p, total, g, lr, group["weight_decay"], group["eps"], group["maximize"])
+    def phase(self, state):
+        return state.get("step", 0)
+
+    def update(self, params, grads, states, group):
+        totals = remembered(states, "sum", params, group["initial_accumulator_value"])
+        lr = group["lr"] / (1 + (count_step(states) - 1) * group["lr_decay"])
+        adagrad_step(params, totals, grads, lr, group["weight_decay"], group["eps"], group["maximize"])

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import inf
 
 from minigrad.ops.optim_step import adam_step
-from minigrad.optim.optimizer import Optimizer, remembered
+from minigrad.optim.optimizer import Optimizer, count_step, remembered
 
 
 class Adam(Optimizer):
@@ -55,15 +55,15 @@ class Adam(Optimizer):
         switches = {"decoupled_weight_decay": decoupled_weight_decay, "bias_correction": bias_correction}
         super().__init__(params, {**options, "maximize": maximize, **switches})
 
-    def update(self, p, g, state, group):
-        step = state["step"] = state.get("step", 0) + 1
-        beta1, beta2 = group["betas"]
-        corrections = (1 - beta1**step, 1 - beta2**step) if group["bias_correction"] else (1, 1)
+    def phase(self, state):
+        return state.get("step", 0)
+
+    def update(self, params, grads, states, group):
         adam_step(
-            p, remembered(state, "exp_avg", p), remembered(state, "exp_avg_sq", p),
-            remembered(state, "max_exp_avg_sq", p) if group["amsgrad"] else None, g,
-            group["lr"], beta1, beta2, group["eps"], group["weight_decay"],
-            group["decoupled_weight_decay"], group["maximize"], *corrections,
+            params, remembered(states, "exp_avg", params), remembered(states, "exp_avg_sq", params),
+            remembered(states, "max_exp_avg_sq", params) if group["amsgrad"] else None, grads,
+            count_step(states), group["lr"], *group["betas"], group["eps"], group["weight_decay"],
+            group["decoupled_weight_decay"], group["maximize"], group["bias_correction"],
         )  # fmt: skip
 
 

@@ -1,17 +1,18 @@
 """Optimizer: parameter groups, the state kept per parameter, and the step over all of them.
 
-An optimizer is one method: `update` changes one parameter's array by one kernel of `ops/optim_step.py`. Groups, checks,
-the loop and the state dictionary are here.
+An optimizer is one method: `update` changes the arrays of many parameters by one kernel of `ops/optim_step.py`. Groups,
+checks, what may go together into one call, and the state dictionary are here.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
+from operator import is_
 
 from minigrad import mutation
-from minigrad.backend.array import contiguous, full
+from minigrad.backend.array import Arrays, copy, full
 from minigrad.dtypes import is_floating
 from minigrad.grad_mode import enable_grad
 from minigrad.nn.parameter import clear_grads
@@ -19,7 +20,7 @@ from minigrad.tensor import Tensor, wrap
 
 
 class Optimizer:
-    """Base class of the optimizers: write `update(p, g, state, group)` and give the defaults of its options.
+    """Base class of the optimizers: write `update(params, grads, states, group)` and give the defaults of its options.
 
     Args:
         params: tensors, or dictionaries `{"params": tensors, "lr": ...}` that give a group options of its own.
@@ -46,9 +47,16 @@ class Optimizer:
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
-    def update(self, p, g, state: dict, group: dict) -> None:
-        """Change the array `p` by its gradient `g`; `state` is what is remembered of it, `group` its options."""
+    def update(self, params: Arrays, grads: Arrays, states: Sequence[dict], group: dict) -> None:
+        """Change the arrays `params` by their gradients; `states` is what is remembered of each, `group` the options.
+
+        They are C-contiguous, of one dtype, and of one `phase`.
+        """
         raise NotImplementedError(f"[{self._name()}] has no update, a method `update` was expected")
+
+    def phase(self, state: dict):
+        """What the parameters of one `update` must have in common beside the dtype, such as a count of steps."""
+        return None
 
     def step(self, closure: Callable | None = None):
         """Update every parameter that has a gradient.
@@ -65,17 +73,31 @@ class Optimizer:
         """
         loss = _evaluate(closure) if closure is not None else None
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update_parameter(parameter, group)
+            self._update_group(group)
         return loss
 
-    def _update_parameter(self, parameter, group):
-        values = contiguous(parameter.array)  # kernels want C order
-        self.update(values, contiguous(parameter.grad.array), self.state[parameter], group)
-        if values is not parameter.array:
-            parameter.array[...] = values
-        mutation.touch(parameter.array, self._name())
+    def _update_group(self, group):
+        batches, batch, last = {}, None, None
+        states, phase = self.state, self.phase
+        for p in group["params"]:
+            grad = p._grad
+            if grad is not None:
+                array, state = p.array, states[p]
+                key = array.dtype, phase(state)
+                if key != last:  # nearly always all are alike
+                    batch, last = batches.setdefault(key, []), key
+                batch.append((array, grad.array, state))
+        for batch in batches.values():
+            self._update_batch(batch, group)
+
+    def _update_batch(self, batch, group):
+        arrays, grads, states = zip(*batch, strict=True)
+        params = _in_order(arrays)
+        self.update(params, _in_order(grads), states, group)
+        if not all(map(is_, arrays, params)):
+            for array, values in zip(arrays, params, strict=True):
+                array[...] = values
+        mutation.touch_all(arrays, self._name())
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters, or fill them with zeros (`set_to_none=False`)."""
@@ -168,11 +190,28 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-def remembered(state, name, p, value=0):
-    """The array that `state` holds under `name`; made on first use, of the kind of `p` and filled with `value`."""
-    if state.get(name) is None:
-        state[name] = wrap(full(p.shape, value, p.dtype))
-    return state[name].array
+def remembered(states, name, params, value=0):
+    """The arrays that `states` hold under `name`; made on first use, like `params` and filled with `value`."""
+    try:
+        return Arrays([state[name].array for state in states])
+    except (KeyError, AttributeError):  # nothing there, or None
+        for state, p in zip(states, params, strict=True):
+            if state.get(name) is None:
+                state[name] = wrap(full(p.shape, value, p.dtype))
+        return remembered(states, name, params)
+
+
+def count_step(states):
+    """Count one more step in states that have seen as many steps each: how many these are now."""
+    step = states[0].get("step", 0) + 1
+    for state in states:
+        state["step"] = step
+    return step
+
+
+def _in_order(arrays):
+    """The arrays, or copies where they are not C-contiguous: kernels want that order."""
+    return Arrays([a if a.flags.c_contiguous else copy(a) for a in arrays])
 
 
 def _evaluate(closure):

@@ -51,10 +51,12 @@ class RMSprop(Optimizer):
         options = {"lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, {**options, "centered": centered, "maximize": maximize})
 
-    def update(self, p, g, state, group):
-        state["step"] = state.get("step", 0) + 1
+    def update(self, params, grads, states, group):
+        for state in states:
+            state["step"] = state.get("step", 0) + 1
         rmsprop_step(
-            p, remembered(state, "square_avg", p), remembered(state, "grad_avg", p) if group["centered"] else None,
-            remembered(state, "momentum_buffer", p) if group["momentum"] else None, g,
+            params, remembered(states, "square_avg", params),
+            remembered(states, "grad_avg", params) if group["centered"] else None,
+            remembered(states, "momentum_buffer", params) if group["momentum"] else None, grads,
             group["lr"], group["alpha"], group["eps"], group["weight_decay"], group["momentum"], group["maximize"],
         )  # fmt: skip

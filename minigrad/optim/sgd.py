@@ -56,10 +56,13 @@ class SGD(Optimizer):
             found = f"momentum {group['momentum']} and dampening {group['dampening']}"
             raise ValueError(f"[SGD] nesterov needs a momentum and no dampening, found {found}")
 
-    def update(self, p, g, state, group):
-        first = state.get("momentum_buffer") is None
+    def phase(self, state):
+        return state.get("momentum_buffer") is None
+
+    def update(self, params, grads, states, group):
+        first = self.phase(states[0])
         sgd_step(
-            p, remembered(state, "momentum_buffer", p) if group["momentum"] else None, g,
+            params, remembered(states, "momentum_buffer", params) if group["momentum"] else None, grads,
             group["lr"], group["momentum"], group["dampening"], group["weight_decay"],
             group["nesterov"], group["maximize"], first,
         )  # fmt: skip

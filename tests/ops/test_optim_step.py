@@ -7,95 +7,123 @@ import pytest
 
 import minigrad.ops.optim_step as steps
 from minigrad.backend import cpu
-from minigrad.testing import check_kernel
+from minigrad.backend.array import Arrays
 
-SIZES = [0, 1, 3, 15, 16, 17, 33, 1000, 70001]
+SIZES = [(0,), (1,), (3,), (15,), (16,), (17,), (4, 8, 1), (1000,), (70001,)]  # in one call
 
-# kernel, how many arrays it writes, which of those may be None, and the numbers after the gradient
+# kernel, how many lists of arrays it writes, and the numbers after the gradients
 SGD = [
     (0.1, momentum, dampening, decay, nesterov, maximize, first)
     for momentum, dampening, decay in ((0.0, 0.0, 0.0), (0.9, 0.0, 0.01), (0.9, 0.3, 0.0))
     for nesterov, maximize, first in itertools.product((False, True), repeat=3)
 ]
+ADAGRAD = [(0.1, decay, 1e-10, maximize) for decay in (0.0, 0.01) for maximize in (False, True)]
+RMSPROP = [(0.1, 0.9, 1e-8, decay, 0.5, maximize) for decay in (0.0, 0.01) for maximize in (False, True)]
 ADAM = [
-    (0.01, 0.9, 0.999, 1e-8, decay, decoupled, maximize, *corrections)
+    (count, 0.01, 0.9, 0.999, 1e-8, decay, decoupled, maximize, corrected)
     for decay, decoupled, maximize in itertools.product((0.0, 0.1), (False, True), (False, True))
-    for corrections in ((1.0, 1.0), (0.1, 0.001))
+    for count, corrected in ((1, False), (1, True), (1000, True))
 ]
-CASES = [("sgd_step", 2, numbers) for numbers in SGD] + [("adam_step", 4, numbers) for numbers in ADAM]
+NUMBERS = {"sgd_step": SGD, "adagrad_step": ADAGRAD, "rmsprop_step": RMSPROP, "adam_step": ADAM}
+OUTS = {"sgd_step": 2, "adagrad_step": 2, "rmsprop_step": 4, "adam_step": 4}
+# of the lists written, those that may be None
+OPTIONAL = {"sgd_step": [1], "adagrad_step": [], "rmsprop_step": [2, 3], "adam_step": [3]}
+CASES = [(name, numbers) for name, rows in NUMBERS.items() for numbers in rows]
+native = pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is not built")
 
 
-def arguments(outs, size, optional, numbers, dtype=np.float32):
-    rng = np.random.default_rng(size)
-    arrays = [rng.standard_normal(size).astype(dtype) for _ in range(outs + 1)]
-    for i in range(2, outs):
-        arrays[i] = arrays[i] ** 2  # means of squares
-    if not optional:
-        arrays[outs - 1] = None
-    return [*arrays, *numbers]
+def arguments(name, numbers, shapes, missing=()):
+    """Sums and means of squares are positive, means of gradients so small that no variance comes near 0."""
+    rng = np.random.default_rng(0)
+    lists = []
+    for i in range(OUTS[name] + 1):
+        arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+        if (name, i) in {("adagrad_step", 1), ("rmsprop_step", 1), ("adam_step", 2), ("adam_step", 3)}:
+            arrays = [np.asarray(a * a + 1) for a in arrays]
+        if (name, i) == ("rmsprop_step", 2):
+            arrays = [np.asarray(a / 8) for a in arrays]
+        lists.append(None if i in missing else Arrays(arrays))
+    return [*lists, *numbers]
 
 
 def written(body, args, outs):
-    args = [a.copy() if isinstance(a, np.ndarray) else a for a in args]
-    body(*args)
-    return [a for a in args[:outs] if a is not None]
+    """What a body makes of copies of the lists that it may write, one array after the other."""
+    args = [Arrays(a.copy() for a in arg) if isinstance(arg, Arrays) else arg for arg in args]
+    with np.errstate(all="ignore"):
+        body(*args)
+    return [a for arg in args[:outs] if arg is not None for a in arg]
 
 
-@pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is not built")
-@pytest.mark.parametrize("optional", [False, True])
-@pytest.mark.parametrize(("name", "outs", "numbers"), CASES)
-def test_native_is_the_reference(name, outs, numbers, optional):
-    for size in SIZES if numbers in (SGD[0], ADAM[-1]) else [33]:
-        args = arguments(outs, size, optional, numbers)
-        check_kernel(name, *args, rtol=2e-6, atol=2e-6)
+@native
+@pytest.mark.parametrize("all_missing", [False, True])
+@pytest.mark.parametrize(("name", "numbers"), CASES)
+def test_native_is_the_reference(name, numbers, all_missing):
+    for missing in [OPTIONAL[name]] if all_missing else [[], OPTIONAL[name][1:]]:
+        args = arguments(name, numbers, SIZES, missing)
+        expected = written(getattr(steps, name).reference, args, OUTS[name])
+        for e, f in zip(expected, written(cpu.kernels()[name], args, OUTS[name]), strict=True):
+            np.testing.assert_allclose(f, e, rtol=5e-6, atol=2e-6)
 
 
-@pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is not built")
-def test_native_bits_do_not_depend_on_the_threads():
-    args = arguments(4, 200001, True, ADAM[-1])
-    before = cpu.get_num_threads()
+@native
+@pytest.mark.parametrize("name", NUMBERS)
+def test_native_bits_do_not_depend_on_threads_or_company(name):
+    """Many parameters in one call, or each in a call of its own; on 1, 2 or 4 threads."""
+    shapes, outs = [(50001,), (7,), (0,), (200003,), (3, 5)], OUTS[name]
+    args = arguments(name, NUMBERS[name][-1], shapes)
+    before, results = cpu.get_num_threads(), []
     try:
-        results = []
         for threads in (1, 2, 4):
             cpu.set_num_threads(threads)
-            results.append([a.tobytes() for a in written(cpu.kernels()["adam_step"], args, 4)])
+            results.append([a.tobytes() for a in written(cpu.kernels()[name], args, outs)])
     finally:
         cpu.set_num_threads(before)
-    assert results[0] == results[1] == results[2]
+    alone = [
+        written(cpu.kernels()[name], [Arrays([a[k]]) if isinstance(a, Arrays) else a for a in args], outs)
+        for k in range(len(shapes))
+    ]
+    results.append([a.tobytes() for of_one_list in zip(*alone, strict=True) for a in of_one_list])
+    assert results[0] == results[1] == results[2] == results[3]
 
 
-@pytest.mark.parametrize("name", ["sgd_step", "adagrad_step", "rmsprop_step", "adam_step"])
+@pytest.mark.parametrize("name", NUMBERS)
 def test_no_kernel_writes_to_the_gradient(name):
-    outs = {"sgd_step": 2, "adagrad_step": 2}.get(name, 4)
-    numbers = {
-        "sgd_step": SGD[-1],
-        "adagrad_step": (0.1, 0.01, 1e-10, True),
-        "rmsprop_step": (0.1, 0.9, 1e-8, 0.01, 0.9, True),
-        "adam_step": ADAM[-1],
-    }[name]
-    args = arguments(outs, 5, True, numbers)
-    args[outs - 1] = np.abs(args[outs - 1])
-    args[1] = np.abs(args[1])
-    before = args[outs].copy()
+    args = arguments(name, NUMBERS[name][-1], [(5,), (40,)])
+    grads = args[OUTS[name]]
+    before = [g.copy() for g in grads]
     getattr(steps, name)(*args)
-    np.testing.assert_array_equal(args[outs], before)
+    for g, b in zip(grads, before, strict=True):
+        np.testing.assert_array_equal(g, b)
 
 
-@pytest.mark.parametrize("name", ["sgd_step", "adam_step"])
+@pytest.mark.parametrize("name", NUMBERS)
 def test_nan_and_infinity_pass(name):
-    outs, numbers = (2, SGD[0]) if name == "sgd_step" else (4, ADAM[0])
-    args = arguments(outs, 4, True, numbers)
-    args[outs][:] = [np.nan, np.inf, -np.inf, 1.0]
-    with np.errstate(invalid="ignore"):
-        expected = written(getattr(steps, name).reference, args, outs)
-        found = written(getattr(steps, name), args, outs)
+    args = arguments(name, NUMBERS[name][0], [(4,)])
+    args[OUTS[name]][0][:] = [np.nan, np.inf, -np.inf, 1.0]
+    expected = written(getattr(steps, name).reference, args, OUTS[name])
+    found = written(getattr(steps, name), args, OUTS[name])
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(np.isfinite(a), np.isfinite(b))
         np.testing.assert_array_equal(np.isnan(a), np.isnan(b))
 
 
-@pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is not built")
-def test_shapes_that_differ_are_refused():
-    p, g = np.zeros(3, np.float32), np.zeros(4, np.float32)
-    with pytest.raises(ValueError, match=r"p and g have shapes \(3,\) and \(4,\)"):
-        cpu.kernels()["sgd_step"](p, None, g, *SGD[0])
+def few(*shapes):
+    return Arrays(np.zeros(shape, np.float32) for shape in shapes)
+
+
+WRONG = [
+    ((few(3), None, few(4)), ValueError, r"a parameter and its arrays have shapes \(3,\) and \(4,\)"),
+    ((few(3, 2), None, few(3)), ValueError, "expected a gradient for each parameter"),
+    ((few(3), few(3, 3), few(3)), ValueError, "expected a buffer for each parameter"),
+    ((few(3)[0], None, few(3)), TypeError, "argument 1: expected a tuple of arrays, found numpy.ndarray"),
+    ((few(3), None, None), TypeError, "argument 3: expected a tuple of arrays, found NoneType"),
+    ((few((3, 4)), None, Arrays([np.zeros((4, 3), np.float32).T])), TypeError, "argument 3: .* found strided float32"),
+    ((few(3), None, Arrays([np.zeros(3)])), TypeError, "argument 3: .* found float64"),
+]
+
+
+@native
+@pytest.mark.parametrize(("lists", "error", "message"), WRONG)
+def test_what_is_refused(lists, error, message):
+    with pytest.raises(error, match=message):
+        cpu.kernels()["sgd_step"](*lists, *SGD[0])

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import nn, optim
+from minigrad.backend.array import Arrays
+from minigrad.kernel import KERNELS
 
 try:
     import torch
@@ -136,6 +138,30 @@ def test_a_strided_parameter_and_gradient():
     w.grad = mg.from_numpy(np.ones((2, 3)).T)
     optim.SGD([w], lr=1.0).step()
     assert base.tolist() == [[-1.0, 0.0, 1.0], [2.0, 3.0, 4.0]]
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("SGD", "sgd_step"), ("AdamW", "adam_step")])
+def test_a_group_is_one_kernel_call(name, kernel, monkeypatch):
+    """One for each dtype, and for each count of steps where that matters; strided ones go along."""
+    params = [mg.ones(3, 2).requires_grad_() for _ in range(4)] + [mg.ones(2, dtype=mg.float64).requires_grad_()]
+    params[1] = mg.from_numpy(np.ones((2, 3), np.float32).T).requires_grad_()
+    optimizer, calls = getattr(optim, name)(params), []
+    run = KERNELS[kernel].choose(params[0].array)
+
+    def count(*args):
+        calls.append(len(args[0]))
+        run(*args)
+
+    for p in params[:3]:
+        p.grad = mg.ones(*p.shape)
+    monkeypatch.setitem(KERNELS[kernel].bodies, (Arrays, mg.float32), count)
+    optimizer.step()
+    assert calls == [3] and params[1].tolist() == params[0].tolist()
+    for p in params[3:]:
+        p.grad = mg.ones(*p.shape, dtype=p.dtype)
+    optimizer.step()
+    assert calls[1:] == ([4] if name == "SGD" else [3, 1])
+    assert params[4].tolist()[0] == pytest.approx(params[3].tolist()[0][0], rel=1e-6)
 
 
 def test_closure_is_called_with_gradients_on_and_its_value_returned():
