@@ -89,6 +89,8 @@ PyMethodDef kernels[] = {
     KERNEL(dropout_forward),
     KERNEL(dropout_backward),
 
+    KERNEL(total_norm),
+    KERNEL(clip_norm),
     KERNEL(sgd_step),
     KERNEL(adagrad_step),
     KERNEL(rmsprop_step),

@@ -105,6 +105,10 @@ void normal_fill(Out<float> y, int64_t seed, int64_t offset);
 void dropout_forward(Out<float> y, In<float> x, double p, int64_t seed, int64_t offset);
 void dropout_backward(Out<float> dx, In<float> dy, double p, int64_t seed, int64_t offset);
 
+// clip_grad.cpp: norm has one element
+void total_norm(Out<float> norm, List<In<float>> arrays);
+void clip_norm(List<Out<float>> arrays, In<float> norm, double max_norm);
+
 // optim_step.cpp: for each parameter an array of its shape in every list
 void sgd_step(List<Out<float>> params, Maybe<List<Out<float>>> bufs, List<In<float>> grads, double lr, double momentum,
               double dampening, double weight_decay, bool nesterov, bool maximize, bool first);

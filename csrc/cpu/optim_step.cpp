@@ -1,14 +1,10 @@
 // The update of all parameters of a group by one optimizer, in one pass over memory; the reference is
 // minigrad/ops/optim_step.py.
-//
-// The chunks of the threads go over all parameters as if they were one long vector.
 
-#include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "cpu/kernels.h"
-#include "cpu/parallel.h"
+#include "cpu/lists.h"
 #include "cpu/simd.h"
 
 namespace minigrad {
@@ -39,17 +35,10 @@ void check(const Outs& params, const Arrays& others, const char* what) {
 // f(k) gives the update of the elements i, i + 1, ... of parameter k: a function of (i, lanes).
 template <class F>
 void for_vectors(const Outs& params, const F& f) {
-  std::vector<Size> start{0};
-  for (const auto& p : params.items) start.push_back(start.back() + p.size);
-  parallel_for(params.size, kStreamGrain, [&](Size begin, Size end) {
-    Size k = std::upper_bound(start.begin(), start.end(), begin) - start.begin() - 1;
-    for (; begin < end; begin = start[++k]) {
-      const Size last = std::min(end, start[k + 1]) - start[k];
-      const auto update = f(k);
-      Size i = begin - start[k];
-      for (; i + V::lanes <= last; i += V::lanes) update(i, Whole{});
-      if (i < last) update(i, Tail{last - i});
-    }
+  for_pieces(params, [&](Size, Size k, Size i, Size last) {
+    const auto update = f(k);
+    for (; i + V::lanes <= last; i += V::lanes) update(i, Whole{});
+    if (i < last) update(i, Tail{last - i});
   });
 }
 

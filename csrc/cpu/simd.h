@@ -63,6 +63,12 @@ struct Integer<8> {
 };
 }  // namespace detail
 
+#if defined(__AVX2__)
+namespace detail {
+inline __m256i count_up() { return _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0); }
+}  // namespace detail
+#endif
+
 template <class T, int N = kLanes>
 struct Simd {
   using Vec = typename detail::Vector<T, N>::type;
@@ -86,6 +92,12 @@ struct Simd {
     return r;
   }
   static Simd load(const T* p, Size n) {
+#if defined(__AVX2__)
+    if constexpr (std::is_same_v<T, float> && N == 8) {
+      const auto below = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), detail::count_up());
+      return Simd(Vec(_mm256_maskload_ps(p, below)));
+    }
+#endif
     Simd r(T{});
     std::memcpy(&r.v, p, n * sizeof(T));
     return r;

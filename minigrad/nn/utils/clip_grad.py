@@ -8,7 +8,8 @@ from math import inf, isfinite
 from minigrad import ops
 from minigrad.dtypes import HALVES, float32
 from minigrad.grad_mode import no_grad
-from minigrad.tensor import Tensor
+from minigrad.ops.clip_grad import clip_all, norm_of
+from minigrad.tensor import Tensor, wrap
 
 
 def clip_grad_norm_(
@@ -30,10 +31,8 @@ def clip_grad_norm_(
     """
     grads = _gradients(parameters)
     norm = get_total_norm(grads, norm_type, error_if_nonfinite)
-    with no_grad():
-        factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
-        for g in grads:
-            g.mul_(factor.to(g.dtype))
+    if grads:
+        clip_all("clip_grad_norm_", [g.array for g in grads], norm.array, float(max_norm))
     return norm
 
 
@@ -59,9 +58,14 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0, error_if_n
     >>> mg.nn.utils.get_total_norm([mg.tensor([3.0]), mg.tensor([-4.0])], norm_type=1)
     tensor(7.)
     """
-    with no_grad():
-        norms = [_norm(t, norm_type) for t in tensors if t.numel()]
-        total = _norm(ops.stack(norms), norm_type) if norms else ops.tensor(0.0)
+    tensors = [t for t in tensors if t.numel()]
+    if not tensors:
+        total = ops.tensor(0.0)
+    elif norm_type == 2:
+        total = wrap(norm_of([t.array for t in tensors]))
+    else:
+        with no_grad():
+            total = _norm(ops.stack([_norm(t, norm_type) for t in tensors]), norm_type)
     if error_if_nonfinite and not isfinite(total.item()):
         raise RuntimeError(f"[clip_grad_norm_] the {norm_type}-norm is {total.item()}, a finite one was expected")
     return total
@@ -74,7 +78,7 @@ def _norm(x, p):
         return size.max() if p > 0 else size.min()
     if p == 0:
         return (size != 0).sum().to(x.dtype)
-    return (size * size).sum().sqrt() if p == 2 else (size**p).sum() ** (1 / p)
+    return (size**p).sum() ** (1 / p)
 
 
 def _gradients(parameters):
