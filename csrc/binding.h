@@ -21,6 +21,7 @@
 
 #include "cpu/array.h"
 #include "cpu/denormals.h"
+#include "replay.h"
 
 namespace minigrad::binding {
 
@@ -232,6 +233,11 @@ inline PyObject* raise(const char* kernel, std::exception_ptr error) {
   }
 }
 
+template <class A>
+bool read_argument(PyObject* object, A& out, const char* kernel, int argument) {
+  return Cast<A>::read(object, out, Where{kernel, argument});
+}
+
 // One body per signature, whatever the kernel: this keeps the build short.
 template <class... A, std::size_t... I>
 PyObject* call(const char* name, void (*kernel)(A...), PyObject* const* arguments, Py_ssize_t count,
@@ -240,6 +246,10 @@ PyObject* call(const char* name, void (*kernel)(A...), PyObject* const* argument
     return PyErr_Format(PyExc_TypeError, "[%s] expected %d arguments, found %zd", name, int(sizeof...(A)), count);
   std::tuple<A...> values;
   if (!(Cast<A>::read(arguments[I], std::get<I>(values), Where{name, int(I) + 1}) && ...)) return nullptr;
+  if (Recorder::current) {
+    Recorder::current->call = std::make_unique<Bound<A...>>(name, kernel, values);
+    Py_RETURN_NONE;
+  }
 
   std::exception_ptr error;
   const Size work = (elements(std::get<I>(values)) + ... + 0);

@@ -16,6 +16,7 @@
 #include "cpu/parallel.h"
 #include "cpu_flags.h"
 #include "pooled_array.h"
+#include "program.h"
 
 namespace py = pybind11;
 
@@ -150,6 +151,7 @@ PYBIND11_MODULE(JOIN(_C_, MINIGRAD_ISA), m) {
   m.def("memory_stats", &memory_stats,
         "Bytes in use, kept for reuse, their sum and peak, and how many requests there were.");
   m.def("reset_peak", &minigrad::reset_peak, "Start measuring the peak anew.");
+  minigrad::binding::define_program(m);
   m.def("empty_cache", &minigrad::empty_cache, "Give the buffers kept for reuse back to the system.");
   using Unlocked = py::call_guard<py::gil_scoped_release>;
   m.def("fma_rate", &minigrad::fma_rate, py::arg("rounds"), Unlocked(), "Multiply-adds: operations per second.");

@@ -2,6 +2,10 @@
 
 #include "pooled_array.h"
 
+#include <structmember.h>
+
+#include <cstddef>
+
 #include "cpu/memory.h"
 
 namespace minigrad::binding {
@@ -10,6 +14,14 @@ namespace {
 struct Buffer {
   PyObject_HEAD void* data;
   std::size_t bytes;
+  unsigned long long serial;  // which buffer it is, counted from the start: a later one has a higher number
+};
+
+PyMemberDef members[] = {
+    {"address", sizeof(void*) == 8 ? T_ULONGLONG : T_UINT, offsetof(Buffer, data), READONLY, nullptr},
+    {"bytes", sizeof(void*) == 8 ? T_ULONGLONG : T_UINT, offsetof(Buffer, bytes), READONLY, nullptr},
+    {"serial", T_ULONGLONG, offsetof(Buffer, serial), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
 };
 
 void free_buffer(PyObject* self) {
@@ -24,6 +36,7 @@ PyTypeObject make_type() {
   type.tp_doc = "Memory of the pool; goes back to it with the last array on it.";
   type.tp_basicsize = sizeof(Buffer);
   type.tp_dealloc = free_buffer;
+  type.tp_members = members;
   type.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION;
   return type;
 }
@@ -65,6 +78,8 @@ PyObject* make_buffer(Size bytes) {
   if (!buffer) return nullptr;
   buffer->bytes = static_cast<std::size_t>(bytes);
   buffer->data = nullptr;
+  static unsigned long long count = 0;
+  buffer->serial = ++count;
   try {
     buffer->data = allocate(buffer->bytes);
   } catch (const std::bad_alloc&) {

@@ -38,6 +38,7 @@ from minigrad.tensor import Tensor
 
 # isort: split
 from minigrad import nn, optim, testing, utils
+from minigrad.replay.capture import capture
 from minigrad.serialization import load, save
 
 __version__ = "0.1.0"

@@ -9,8 +9,8 @@ Two backwards, one truth: `backward` works on raw arrays with fused kernels; wit
 import weakref
 from typing import Any
 
-from minigrad import mutation
-from minigrad.backend.array import copy, empty_like, is_array
+from minigrad import mutation, recording
+from minigrad.backend.array import copy, full, is_array
 from minigrad.dtypes import FLOATS
 from minigrad.grad_mode import enable_grad, mode
 from minigrad.kernel import KERNELS
@@ -142,6 +142,8 @@ class Leaf(Op):
         tensor = self.tensor()
         if tensor is None:
             return
+        if recording.recorder is not None:
+            recording.touched(tensor)
         if isinstance(g, Tensor):
             tensor._grad = g if tensor._grad is None else tensor._grad + g
         elif tensor._grad is None:
@@ -177,19 +179,13 @@ def _seed(op, y, dy, create_graph):
             raise RuntimeError(
                 f"[{op}] a gradient can be left out for one element only, found an output of shape {y.shape}"
             )
-        dy = wrap(_ones_like(y.array))
+        dy = wrap(full(y.shape, 1, y.dtype))
     if not isinstance(dy, Tensor):
         raise TypeError(f"[{op}] the gradient must be a Tensor, found {type(dy).__name__}")
     if dy.shape != y.shape:
         raise RuntimeError(f"[{op}] the gradient has shape {dy.shape}, expected that of the output, {y.shape}")
     dy = dy if dy.dtype == y.dtype else dy.to(y.dtype)
     return dy if create_graph else dy.array
-
-
-def _ones_like(array):
-    out = empty_like(array)
-    out.fill(1)
-    return out
 
 
 def _start(op, outputs, grad_outputs, create_graph):

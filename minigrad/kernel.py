@@ -16,6 +16,7 @@ import sys
 from contextlib import contextmanager
 from functools import wraps
 
+from minigrad import recording
 from minigrad.backend import cpu
 from minigrad.backend.array import Arrays, cast, is_array, quiet
 from minigrad.dtypes import HALVES, float32
@@ -48,6 +49,9 @@ class Kernel:
         where = "reference" if body is self.reference else f"native {cpu.isa()}"
         body = widened(body, self.outs) if half else body
         body = traced(self.name, where, body) if _trace else body
+        if recording.recorder is not None:
+            native = None if half or body is self.reference else self.native()
+            body = recording.heard(self.name, body, native, self.outs)
         self.bodies[type(array), array.dtype] = body
         return body
 
@@ -143,6 +147,11 @@ def use_backend(name):
         raise RuntimeError(f"[use_backend] the C++ extension is not available: {cpu.reason()}")
     _native = cpu.kernels() if name == "cpu" else {}
     forget_choices()
+
+
+def tracing():
+    """Whether MINIGRAD_TRACE is set."""
+    return _trace
 
 
 def forget_choices():

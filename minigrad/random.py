@@ -12,6 +12,7 @@ import os
 
 import numpy as np
 
+from minigrad import recording
 from minigrad.backend.array import empty
 from minigrad.dtypes import bfloat16, float16, float32
 from minigrad.kernel import kernel
@@ -100,8 +101,12 @@ class Generator:
 
     def claim(self, n):
         """(seed, offset) of the next `n` elements, which are then used up."""
-        start, self.offset = self.offset, self.offset + (n + 3) // 4
-        return self._seed, start
+        offset = recording.live(lambda: self._advance((n + 3) // 4))
+        return recording.live(lambda: self._seed), offset
+
+    def _advance(self, steps):
+        start, self.offset = self.offset, self.offset + steps
+        return start
 
     def uniform(self, shape, dtype=float32):
         """An array of uniform numbers in [0, 1)."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import mutation
+from minigrad import mutation, recording
 from minigrad.backend.array import device_of
 from minigrad.dtypes import bfloat16, canonical, is_floating
 from minigrad.grad_mode import enable_grad
@@ -153,6 +153,7 @@ class Tensor:
 
     def item(self):
         """The one element as a Python number. Errors: RuntimeError if there is not exactly one."""
+        recording.refuse("[item] would read a value")
         if self.array.size != 1:
             raise RuntimeError(
                 f"[item] a tensor of shape {self.shape} has {self.array.size} elements, expected exactly 1"
@@ -161,6 +162,7 @@ class Tensor:
 
     def tolist(self):
         """The elements as nested lists of Python numbers; one number for 0 dimensions."""
+        recording.refuse("[tolist] would read the values")
         return self.array.tolist()
 
     def __float__(self):
@@ -202,6 +204,7 @@ class Tensor:
 
     def numpy(self):
         """The array, sharing memory. Errors: RuntimeError if a gradient is tracked (detach first)."""
+        recording.refuse("[numpy] would give out the raw array")
         if self.requires_grad:
             raise RuntimeError(
                 "[numpy] this tensor requires a gradient that numpy would not track: use detach().numpy()"

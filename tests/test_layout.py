@@ -116,9 +116,9 @@ def test_the_binding_table_is_the_header():
 # Layers and devices --------------------------------------------------------------------------------------------------
 
 LAYERS = [  # each imports those before it only
-    {"dtypes", "special", "backend"}, {"mutation", "grad_mode", "kernel"}, {"tensor", "printing"}, {"walk"},
-    {"autograd"}, {"tracking", "random"}, {"ops"}, {"function", "testing"},
-    {"nn", "optim", "utils", "vision", "serialization"},
+    {"recording"}, {"dtypes", "special", "backend"}, {"mutation", "grad_mode", "kernel"}, {"tensor", "printing"},
+    {"walk"}, {"autograd"}, {"tracking", "random"}, {"ops"}, {"function", "testing"},
+    {"nn", "optim", "utils", "vision", "serialization"}, {"replay"},
     {"minigrad", "doctor"},
 ]  # fmt: skip
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

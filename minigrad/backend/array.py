@@ -5,6 +5,7 @@ Every buffer of an op comes from `empty`, so that memory is pooled and aligned a
 
 import numpy as np
 
+from minigrad import recording
 from minigrad.backend import cpu
 
 empty = cpu.empty  # empty(shape: tuple, dtype) -> ndarray, 64-byte aligned and pooled when the extension is there
@@ -36,8 +37,43 @@ def empty_like(x):
 
 def full(shape, value, dtype):
     out = empty(shape, dtype)
-    out.fill(value)
+    fill(out, value)
     return out
+
+
+def write(body, out, *args):
+    """Run body(out, *args), which writes into `out` by no kernel, so that a recorded step can do it again."""
+    body(out, *args)
+    if recording.recorder is not None:
+        recording.note(body.__name__, body, 1, (out, *args))
+
+
+def computed(function, *args):
+    """The array function(*args), found by no kernel, so that a recorded step can find it again."""
+    array = function(*args)
+    if recording.recorder is None:
+        return array
+    out = empty(array.shape, array.dtype)
+    write(_compute, out, function, *args)
+    return out
+
+
+def _compute(out, function, *args):
+    out[...] = function(*args)
+
+
+def fill(out, value):
+    write(np.ndarray.fill, out, value)
+
+
+def assign(out, x):
+    """Write `x` into `out`, broadcast and converted."""
+    write(_assign, out, x)
+
+
+@quiet
+def _assign(out, x):
+    out[...] = x
 
 
 def contiguous(x):
@@ -47,15 +83,14 @@ def contiguous(x):
 
 def copy(x):
     out = empty(x.shape, x.dtype)
-    out[...] = x
+    assign(out, x)
     return out
 
 
-@quiet
 def cast(x, dtype):
     """A copy of `x` in another dtype: what is too large becomes inf, or an integer of the processor's choice."""
     out = empty(x.shape, dtype)
-    out[...] = x
+    assign(out, x)
     return out
 
 

@@ -71,6 +71,8 @@ def cpu_flags():
 
 # empty(shape, dtype): an uninitialised array, 64-byte aligned and from the buffer pool where there is an extension.
 empty = getattr(_module, "empty", np.empty)
+# A list of recorded kernel calls (csrc/program.cpp); None where there is no extension.
+new_program = getattr(_module, "Program", None)
 # The thread and buffer pools; None where there is no extension.
 set_num_threads = getattr(_module, "set_num_threads", None)
 get_num_threads = getattr(_module, "get_num_threads", None)

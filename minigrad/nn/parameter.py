@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from minigrad import recording
 from minigrad.tensor import Tensor
 
 
@@ -33,6 +34,8 @@ class Parameter(Tensor):
 def clear_grads(tensors: Iterable[Tensor], set_to_none: bool) -> None:
     """Forget the gradients of `tensors`, or fill them with zeros: `zero_grad` of a Module and of an Optimizer."""
     for tensor in tensors:
+        if recording.recorder is not None:
+            recording.touched(tensor, set_to_none or tensor.grad is None)
         if set_to_none or tensor.grad is None:
             tensor.grad = None
         else:

@@ -8,7 +8,7 @@ import builtins
 
 import numpy as np
 
-from minigrad.backend.array import empty
+from minigrad.backend.array import assign, empty, fill
 from minigrad.backend.array import full as full_array
 from minigrad.dtypes import as_dtype, canonical, float64, get_default_dtype
 from minigrad.tensor import Tensor, wrap
@@ -34,7 +34,10 @@ def tensor(data, *, dtype=None, requires_grad=False, device="cpu"):
     _check_device("tensor", device)
     array = data.array if isinstance(data, Tensor) else _array(data, dtype)
     out = empty(array.shape, as_dtype(dtype) if dtype is not None else as_dtype(array.dtype))
-    out[...] = array
+    if type(data) in (builtins.bool, builtins.int, builtins.float):
+        fill(out, data)
+    else:
+        assign(out, array)
     return wrap(out).requires_grad_(requires_grad)
 
 

@@ -16,7 +16,7 @@ import itertools
 from functools import wraps
 
 import minigrad.ops as ops
-from minigrad import mutation
+from minigrad import mutation, recording
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, empty, is_array, owner
 from minigrad.dtypes import FLOATS, HALVES, bool_, get_default_dtype, is_floating
@@ -118,7 +118,7 @@ class Binary(Op):
     def backward(self, dy):
         """A small gradient of one shape is found by numpy: cheaper than ops that know broadcasts, graphs, threads."""
         fits = all(node is None or s == dy.shape for node, s in zip(self.inputs, self.shapes, strict=True))
-        if not fits or dy.size > SMALL or not dy.ndim or dy.dtype in HALVES:
+        if not fits or dy.size > SMALL or not dy.ndim or dy.dtype in HALVES or recording.recorder is not None:
             return super().backward(dy)
         return self.slopes(array_module(dy), dy, *self.saved)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad import mutation
 from minigrad.autograd import Op
-from minigrad.backend.array import contiguous
+from minigrad.backend.array import contiguous, write
 from minigrad.dtypes import bool_
 from minigrad.grad_mode import mode
 from minigrad.ops.creation import as_tensor
@@ -54,11 +54,15 @@ def _stays(shape, index):
 
 def _write(op, x, index, v):
     try:
-        x[index] = v
+        write(_store, x, index, v)
     except IndexError as error:
         raise explained(op, x, error) from None
     except ValueError:
         raise _misfit(op, v.shape, read(op, x, index).shape) from None
+
+
+def _store(x, index, v):
+    x[index] = v
 
 
 def _misfit(op, found, expected):

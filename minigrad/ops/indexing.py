@@ -14,7 +14,7 @@ import operator
 import numpy as np
 
 from minigrad.autograd import Op
-from minigrad.backend.array import contiguous, empty, full, is_array
+from minigrad.backend.array import assign, computed, contiguous, empty, full, is_array
 from minigrad.ops.embedding import embedding_backward
 from minigrad.ops.view import View
 from minigrad.tensor import Tensor
@@ -131,7 +131,7 @@ class Place(Op):
     def forward(self, x, shape, index):
         self.index = index
         y = full(shape, 0, x.dtype)
-        y[index] = x
+        assign(y[index if Ellipsis in index else (*index, Ellipsis)], x)
         return y
 
     def gradient(self, dy):
@@ -143,7 +143,7 @@ class Take(Op):
 
     def forward(self, x, index):
         self.shape, self.index, self.saved = x.shape, index, arrays_in(index)
-        return read("getitem", x, index)
+        return computed(read, "getitem", x, index)
 
     def gradient(self, dy):
         return AddAt.apply(dy, self.shape, self.index)
@@ -156,7 +156,7 @@ class AddAt(Op):
         self.index, self.saved = index, arrays_in(index)
         reach = reach_of(len(shape), index)
         rows, cols = math.prod(shape[:reach]), math.prod(shape[reach:])
-        places, y = _places(shape[:reach], index), empty(shape, x.dtype)
+        places, y = computed(_places, shape[:reach], index), empty(shape, x.dtype)
         embedding_backward(y.reshape(rows, cols), contiguous(x).reshape(places.size, cols), places)
         return y
 

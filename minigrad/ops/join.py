@@ -9,7 +9,7 @@ roll     y = x moved on along dims, the end coming in first      dx = dy moved b
 import numpy as np
 
 from minigrad.autograd import Op, as_tuple
-from minigrad.backend.array import contiguous, empty
+from minigrad.backend.array import computed, contiguous, empty, write
 from minigrad.dtypes import result_dtype
 from minigrad.ops.operands import check_tensor
 from minigrad.tensor import check_dim, method
@@ -20,11 +20,20 @@ def _span(dim, start, stop):
     return (slice(None),) * dim + (slice(start, stop), Ellipsis)
 
 
+def _concatenate(y, xs, dim):
+    np.concatenate(xs, dim, out=y)
+
+
+def _stack(y, xs, dim):
+    np.stack(xs, dim, out=y)
+
+
 class Cat(Op):
     def forward(self, dim, *xs):
         self.dim, self.sizes = dim, [x.shape[dim] for x in xs]
         y = empty((*xs[0].shape[:dim], sum(self.sizes), *xs[0].shape[dim + 1 :]), xs[0].dtype)
-        return np.concatenate(xs, dim, out=y)
+        write(_concatenate, y, xs, dim)
+        return y
 
     def gradient(self, dy):
         parts, start = [None], 0
@@ -38,7 +47,8 @@ class Stack(Op):
     def forward(self, dim, *xs):
         self.dim = dim
         y = empty((*xs[0].shape[:dim], len(xs), *xs[0].shape[dim:]), xs[0].dtype)
-        return np.stack(xs, dim, out=y)
+        write(_stack, y, xs, dim)
+        return y
 
     def gradient(self, dy):
         before = (slice(None),) * self.dim
@@ -57,7 +67,7 @@ class Flip(Op):
 class Roll(Op):
     def forward(self, x, shifts, dims):
         self.shifts, self.dims = shifts, dims
-        return np.roll(x, shifts, dims)
+        return computed(np.roll, x, shifts, dims)
 
     def gradient(self, dy):
         return Roll.apply(dy, [-n for n in self.shifts], self.dims)

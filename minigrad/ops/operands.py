@@ -3,6 +3,7 @@
 import numpy as np
 
 import minigrad.ops as ops
+from minigrad.backend.array import computed
 from minigrad.dtypes import _KIND, _TABLE, _python_dtype, bool_, get_default_dtype, is_floating, result_dtype
 from minigrad.tensor import Tensor, wrap
 
@@ -77,7 +78,7 @@ def operand(op, value, like):
     """A number or numpy array as a Tensor; a number takes dtype `like` unless it is of a higher kind."""
     if isinstance(value, (bool, int, float)):
         dtype = result_dtype((np.empty(1, like), value))
-        return wrap(np.asarray(value if is_floating(dtype) else wrapped(value, dtype), dtype))
+        return wrap(computed(np.asarray, value if is_floating(dtype) else wrapped(value, dtype), dtype))
     if isinstance(value, (np.ndarray, np.generic)):
         return ops.as_tensor(value)
     raise TypeError(f"[{op}] operands must be Tensors or numbers, found {type(value).__name__}")

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from minigrad.backend.array import computed
 from minigrad.dtypes import as_dtype, get_default_dtype, int64
 from minigrad.ops.creation import _check_device, as_shape
 from minigrad.tensor import Tensor, wrap
@@ -28,8 +29,11 @@ def arange(start, end=None, step=1, *, dtype=None, requires_grad=False, device="
         dtype = (
             int64 if builtins.all(isinstance(v, (int, np.integer)) for v in (start, end, step)) else get_default_dtype()
         )
-    steps = np.arange(math.ceil((end - start) / step))
-    return wrap((start + steps * step).astype(as_dtype(dtype))).requires_grad_(requires_grad)
+    return wrap(computed(_steps, start, end, step, as_dtype(dtype))).requires_grad_(requires_grad)
+
+
+def _steps(start, end, step, dtype):
+    return (start + np.arange(math.ceil((end - start) / step)) * step).astype(dtype)
 
 
 def linspace(start, end, steps, *, dtype=None, requires_grad=False, device="cpu"):
@@ -43,7 +47,11 @@ def linspace(start, end, steps, *, dtype=None, requires_grad=False, device="cpu"
     if steps < 0:
         raise RuntimeError(f"[linspace] steps must not be negative, found {steps}")
     dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
-    return wrap(np.linspace(start, end, steps).astype(dtype)).requires_grad_(requires_grad)
+    return wrap(computed(_spaced, start, end, steps, dtype)).requires_grad_(requires_grad)
+
+
+def _spaced(start, end, steps, dtype):
+    return np.linspace(start, end, steps).astype(dtype)
 
 
 def eye(n, m=None, *, dtype=None, requires_grad=False, device="cpu"):
@@ -57,7 +65,7 @@ def eye(n, m=None, *, dtype=None, requires_grad=False, device="cpu"):
     _check_device("eye", device)
     dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
     n, m = as_shape("eye", (n, n if m is None else m))
-    return wrap(np.eye(n, m, dtype=dtype)).requires_grad_(requires_grad)
+    return wrap(computed(np.eye, n, m, 0, dtype)).requires_grad_(requires_grad)
 
 
 __all__ = ["arange", "eye", "linspace"]

@@ -6,6 +6,7 @@ diag    y = the k-th diagonal of x, or a matrix with x as its k-th diagonal     
 
 import numpy as np
 
+from minigrad.backend.array import computed
 from minigrad.ops.creation import zeros
 from minigrad.ops.index_put import index_put
 from minigrad.ops.indexing import Take
@@ -14,12 +15,20 @@ from minigrad.ops.operands import check_tensor
 from minigrad.tensor import method, wrap
 
 
-def _without(op, input, outside):
-    """x with 0 where `outside` (rows, cols) holds."""
+def _without(op, input, outside, diagonal):
+    """x with 0 where `outside` (rows, cols, diagonal) holds."""
     check_tensor(op, input)
     if input.ndim < 2:
         raise RuntimeError(f"[{op}] expected at least 2 dimensions, found shape {input.shape}")
-    return input.masked_fill(wrap(outside(*input.shape[-2:])), 0)
+    return input.masked_fill(wrap(computed(outside, *input.shape[-2:], diagonal)), 0)
+
+
+def _above(rows, cols, diagonal):
+    return ~np.tri(rows, cols, diagonal, bool)
+
+
+def _below(rows, cols, diagonal):
+    return np.tri(rows, cols, diagonal - 1, bool)
 
 
 @method
@@ -33,7 +42,7 @@ def tril(input, diagonal=0):
     tensor([[1., 0., 0.],
             [1., 1., 0.]])
     """
-    return _without("tril", input, lambda rows, cols: ~np.tri(rows, cols, diagonal, bool))
+    return _without("tril", input, _above, diagonal)
 
 
 @method
@@ -47,7 +56,7 @@ def triu(input, diagonal=0):
     tensor([[0., 1., 1.],
             [0., 0., 1.]])
     """
-    return _without("triu", input, lambda rows, cols: np.tri(rows, cols, diagonal - 1, bool))
+    return _without("triu", input, _below, diagonal)
 
 
 @method

@@ -5,6 +5,7 @@ from math import inf
 
 from minigrad.ops.optim_step import adagrad_step
 from minigrad.optim.optimizer import Optimizer, count_step, remembered
+from minigrad.recording import live
 
 
 class Adagrad(Optimizer):
@@ -53,5 +54,6 @@ class Adagrad(Optimizer):
 
     def update(self, params, grads, states, group):
         totals = remembered(states, "sum", params, group["initial_accumulator_value"])
-        lr = group["lr"] / (1 + (count_step(states) - 1) * group["lr_decay"])
+        count_step(states)
+        lr = live(lambda: group["lr"] / (1 + (states[0]["step"] - 1) * group["lr_decay"]))
         adagrad_step(params, totals, grads, lr, group["weight_decay"], group["eps"], group["maximize"])

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import inf
 
 from minigrad.ops.optim_step import adam_step
-from minigrad.optim.optimizer import Optimizer, count_step, remembered
+from minigrad.optim.optimizer import Optimizer, count_step, rate, remembered
 
 
 class Adam(Optimizer):
@@ -62,7 +62,7 @@ class Adam(Optimizer):
         adam_step(
             params, remembered(states, "exp_avg", params), remembered(states, "exp_avg_sq", params),
             remembered(states, "max_exp_avg_sq", params) if group["amsgrad"] else None, grads,
-            count_step(states), group["lr"], *group["betas"], group["eps"], group["weight_decay"],
+            count_step(states), rate(group), *group["betas"], group["eps"], group["weight_decay"],
             group["decoupled_weight_decay"], group["maximize"], group["bias_correction"],
         )  # fmt: skip
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from operator import is_
 
-from minigrad import mutation
-from minigrad.backend.array import Arrays, copy, full
+from minigrad import mutation, recording
+from minigrad.backend.array import Arrays, assign, copy, full
 from minigrad.dtypes import is_floating
 from minigrad.grad_mode import enable_grad
 from minigrad.nn.parameter import clear_grads
@@ -35,6 +35,7 @@ class Optimizer:
     [(0.5, 0.1), (0.5, 0)]
     """
 
+    live = ("lr",)  # options that may change from step to step: `option` finds them
     bounds = {"lr": (0, inf), "weight_decay": (0, inf)}  # option -> (low, high), low <= value < high
 
     def __init__(self, params: Iterable, defaults: dict):
@@ -72,6 +73,7 @@ class Optimizer:
         [0.5]
         """
         loss = _evaluate(closure) if closure is not None else None
+        recording.stepped(self)
         for group in self.param_groups:
             self._update_group(group)
         return loss
@@ -96,7 +98,7 @@ class Optimizer:
         self.update(params, _in_order(grads), states, group)
         if not all(map(is_, arrays, params)):
             for array, values in zip(arrays, params, strict=True):
-                array[...] = values
+                assign(array, values)
         mutation.touch_all(arrays, self._name())
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -202,11 +204,19 @@ def remembered(states, name, params, value=0):
 
 
 def count_step(states):
-    """Count one more step in states that have seen as many steps each: how many these are now."""
-    step = states[0].get("step", 0) + 1
+    """Count one more step in states that have seen as many steps each: how many these are now, anew in each replay."""
+    return recording.live(lambda: _count(states))
+
+
+def _count(states):
     for state in states:
-        state["step"] = step
-    return step
+        state["step"] = state.get("step", 0) + 1
+    return states[0]["step"]
+
+
+def rate(group):
+    """The learning rate of a group, which a scheduler may change: found anew in each replay."""
+    return recording.live(lambda: group["lr"])
 
 
 def _in_order(arrays):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import inf
 
 from minigrad.ops.optim_step import rmsprop_step
-from minigrad.optim.optimizer import Optimizer, remembered
+from minigrad.optim.optimizer import Optimizer, count_step, rate, remembered
 
 
 class RMSprop(Optimizer):
@@ -52,11 +52,10 @@ class RMSprop(Optimizer):
         super().__init__(params, {**options, "centered": centered, "maximize": maximize})
 
     def update(self, params, grads, states, group):
-        for state in states:
-            state["step"] = state.get("step", 0) + 1
+        count_step(states)
         rmsprop_step(
             params, remembered(states, "square_avg", params),
             remembered(states, "grad_avg", params) if group["centered"] else None,
             remembered(states, "momentum_buffer", params) if group["momentum"] else None, grads,
-            group["lr"], group["alpha"], group["eps"], group["weight_decay"], group["momentum"], group["maximize"],
+            rate(group), group["alpha"], group["eps"], group["weight_decay"], group["momentum"], group["maximize"],
         )  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import inf
 
 from minigrad.ops.optim_step import sgd_step
-from minigrad.optim.optimizer import Optimizer, remembered
+from minigrad.optim.optimizer import Optimizer, rate, remembered
 
 
 class SGD(Optimizer):
@@ -63,6 +63,6 @@ class SGD(Optimizer):
         first = self.phase(states[0])
         sgd_step(
             params, remembered(states, "momentum_buffer", params) if group["momentum"] else None, grads,
-            group["lr"], group["momentum"], group["dampening"], group["weight_decay"],
+            rate(group), group["momentum"], group["dampening"], group["weight_decay"],
             group["nesterov"], group["maximize"], first,
         )  # fmt: skip
