@@ -111,5 +111,8 @@ def device_of(x):
 
 def is_alone(x, arrays):
     """Whether none of `arrays` but `x` itself, which is among them, shares memory with it."""
-    owners = [id(owner(a)) for a in arrays if a is not None]
-    return x.flags.writeable and owners.count(id(owner(x))) == 1
+    memory, holders = owner(x), 0
+    for a in arrays:
+        if a is not None and (a is memory or a.base is memory):
+            holders += 1
+    return holders == 1 and x.flags.writeable

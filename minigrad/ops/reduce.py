@@ -12,7 +12,7 @@ import minigrad.ops as ops
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty
 from minigrad.dtypes import float64, get_default_dtype, int64, is_floating
-from minigrad.kernel import kernel
+from minigrad.kernel import KERNELS, kernel
 from minigrad.ops.operands import check_tensor
 from minigrad.tensor import check_dim, method
 
@@ -101,6 +101,9 @@ class Reduction(Op):
         """A gradient of the result (or the result itself), as a view of the input's shape."""
         return dy.reshape(self.kept).expand(self.shape)
 
+    def spread_array(self, dy):
+        return array_module(dy).broadcast_to(dy.reshape(self.kept), self.shape)
+
     def count(self):
         return math.prod(self.shape[d] for d in self.dims)
 
@@ -112,6 +115,9 @@ class Sum(Reduction):
     def run(self, y, x):
         sum_forward(y, x)
 
+    def backward(self, dy):
+        return self.spread_array(dy)
+
     def gradient(self, dy):
         return self.spread(dy)
 
@@ -119,6 +125,11 @@ class Sum(Reduction):
 class Mean(Reduction):
     def run(self, y, x):
         mean_forward(y, x)
+
+    def backward(self, dy):
+        share = empty(dy.shape, dy.dtype)
+        KERNELS["mul_forward"](share, dy, 1 / max(1, self.count()))
+        return self.spread_array(share)
 
     def gradient(self, dy):
         return self.spread(dy * (1 / max(1, self.count())))
