@@ -11,10 +11,10 @@ from benchmarks.measure import Contender
 compiling = False  # set by --compile: it takes half a minute for each workload
 
 
-def eager(torch, call):
+def eager(torch, call, name="torch"):
     """Name -> Contender: PyTorch's call with one thread and with ours."""
     counts = sorted({1, mg.get_num_threads()}) if torch else ()
-    return {f"torch, {n} thread{'s'[: n > 1]}": at(torch, n, call) for n in counts}
+    return {f"{name}, {n} thread{'s'[: n > 1]}": at(torch, n, call) for n in counts}
 
 
 def at(torch, n, call):
@@ -25,15 +25,14 @@ def compiled(torch, model, make):
     """The same with the model compiled; `make` turns a model into a call. Nothing where no compiler works."""
     if not (torch and compiling):
         return {}
-    threads = mg.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(mg.get_num_threads())
     try:
         call = make(torch.compile(model))
         call()
     except Exception as error:
         print(f"torch.compile does not work here: {type(error).__name__}")
         return {}
-    return {"torch.compile": at(torch, threads, call)}
+    return eager(torch, call, "torch.compile")
 
 
 # The MLP's step with SGD, by hand -------------------------------------------------------------------------------------

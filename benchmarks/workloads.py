@@ -73,9 +73,9 @@ class Workload:
         moved = sum(4 * p.read for p in self.products) - 2 * first.read + parameters * (3 + 2 * averages)
         return step_work(flops, 4 * moved)
 
-    def step(self, fw, model, arrays):
-        """The step as a function without arguments; it returns the loss."""
-        optimizer = getattr(fw.optim, self.optimizer)(model.parameters(), **dict(self.options))
+    def step(self, fw, model, arrays, **options):
+        """The step as a function without arguments; it returns the loss. `options` are more ones of the optimizer."""
+        optimizer = getattr(fw.optim, self.optimizer)(model.parameters(), **dict(self.options), **options)
         x, target = (fw.tensor(a) for a in arrays)
 
         def step():
