@@ -6,13 +6,14 @@ usage
     python -m benchmarks ops                      every op
     python -m benchmarks softmax                  one op: benchmarks/ops/bench_softmax.py
     python -m benchmarks --csv A.csv --plot A.png
+    python -m benchmarks --from A.csv --report    the table of README.md
     python -m benchmarks compare A.csv B.csv      what became slower from A to B; exit status 1 if anything did
 """
 
 import argparse
 import sys
 
-from benchmarks import busy, ceilings, compare, epoch, measure, memory, ops, overhead, rivals, steps, table
+from benchmarks import busy, ceilings, compare, epoch, measure, memory, ops, overhead, report, rivals, steps, table
 
 GROUPS = {
     "ceilings": ceilings.rows,
@@ -34,6 +35,7 @@ def parse(arguments):
     parser.add_argument("--csv", help="write the rows to this file too")
     parser.add_argument("--plot", help="draw ratios and a roofline into this file (needs matplotlib)")
     parser.add_argument("--from", dest="source", help="take the rows from this CSV file instead of measuring")
+    parser.add_argument("--report", action="store_true", help="with --from: print the rows as README.md shows them")
     parser.add_argument("--threads", type=int, help="as many threads for us, and at most as many for the rivals")
     parser.add_argument("--compile", action="store_true", help="torch.compile as a rival (half a minute per workload)")
     parser.add_argument("--quick", action="store_true", help="two short rounds of what is small: a trial, no figures")
@@ -68,6 +70,8 @@ def main(arguments=None):
         rows, failures = (table.read(args.source)[0], 0) if args.source else measured_here(args)
     finally:
         measure.set_effort(before)
+    if args.source and args.report:
+        print(report.report(args.source))
     if args.csv:
         table.write(rows, args.csv)
     if args.plot:

@@ -21,7 +21,9 @@ def draw(rows, path):
 def ratios(axes, rows):
     """One bar for each workload: how many times as long PyTorch takes."""
     colors = ["#4c72b0" if row.ratio > 1 else "#c44e52" for row in rows]
-    axes.barh([row.row for row in rows], [row.ratio for row in rows], color=colors)
+    bars = axes.barh([row.row for row in rows], [row.ratio for row in rows], color=colors)
+    axes.bar_label(bars, [f" {row.ratio:.2f}" for row in rows])
+    axes.margins(x=0.12)
     axes.invert_yaxis()
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xlabel("PyTorch's time / ours (eager, its better number of threads)")

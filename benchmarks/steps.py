@@ -28,7 +28,9 @@ def training_rows(workload, torch):
     if torch:
         call = workload.step(torch, twin, arrays)
         theirs = rivals.eager(torch, call)
-        theirs |= rivals.eager(torch, workload.step(torch, twins(workload, torch)[1], arrays, fused=True), "torch fused")
+        theirs |= rivals.eager(
+            torch, workload.step(torch, twins(workload, torch)[1], arrays, fused=True), "torch fused"
+        )
         theirs |= rivals.compiled(torch, twins(workload, torch)[1], lambda model: workload.step(torch, model, arrays))
         check(workload.name, [step().item() for _ in range(3)], [call().item() for _ in range(3)])
     work = workload.work(sum(p.numel() for p in model.parameters()))
