@@ -67,13 +67,13 @@ def main(arguments=None):
     rivals.compiling = args.compile
     before = measure.set_effort(measure.QUICK if args.quick else measure.FULL)
     try:
-        rows, failures = (table.read(args.source)[0], 0) if args.source else measured_here(args)
+        (rows, known), failures = (table.read(args.source), 0) if args.source else measured_here(args)
     finally:
         measure.set_effort(before)
     if args.source and args.report:
         print(report.report(args.source))
     if args.csv:
-        table.write(rows, args.csv)
+        table.write(rows, args.csv, known)
     if args.plot:
         from benchmarks.plot import draw
 
@@ -91,8 +91,10 @@ def measured_here(args):
         import minigrad
 
         minigrad.set_num_threads(args.threads)
-    print(", ".join(f"{k} {v}" for k, v in table.facts().items()), flush=True)
-    return measured(args.groups, torch)
+    known = table.facts()
+    print(", ".join(f"{k} {v}" for k, v in known.items()), flush=True)
+    rows, failures = measured(args.groups, torch)
+    return (rows, known), failures
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import statistics
 from benchmarks import table
 
 WORKLOADS = ("step", "inference", "epoch")
-HEAD = """| workload | minigrad | captured | PyTorch eager | ratio | captured | of the floor |
-|---|---|---|---|---|---|---|"""
+HEAD = """| workload | minigrad | captured | PyTorch | its fused update | compiled | ratio | captured | of the floor |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def report(path):
@@ -25,8 +25,15 @@ def line(row, captured):
     best = captured or row
     share = f"{best.share:.0%}" if best.share == best.share else ""
     cells = [row.row, time(row.ours, row.unit), time(captured.ours, row.unit) if captured else ""]
-    cells += [time(row.theirs, row.unit), times(row.ratio), times(captured.ratio) if captured else "", share]
+    cells += [time(row.theirs, row.unit), *(least(row, rival) for rival in ("torch fused", "torch.compile"))]
+    cells += [times(row.ratio), times(captured.ratio) if captured else "", share]
     return f"| {' | '.join(cells)} |"
+
+
+def least(row, rival):
+    """The better time of a rival with one thread and with several."""
+    found = [value for name, value in row.others.items() if name.startswith(rival)]
+    return time(min(found), row.unit) if found else ""
 
 
 def time(value, unit):
@@ -46,7 +53,7 @@ def summary(rows, facts):
     memory = [row for row in rows if row.group == "memory" and row.row.endswith("growth")]
     parts = [
         f"Measured on {facts['device']} ({facts['isa']}, {facts['threads']} threads), {facts['date']}, "
-        f"PyTorch {facts['torch']}."
+        f"PyTorch {facts['torch version']}."
     ]
     if plain:
         parts.append(f"Geometric mean over the training steps: {mean(plain)}.")

@@ -11,7 +11,7 @@ from math import nan
 from benchmarks.measure import Row
 
 PLAIN = [f.name for f in fields(Row) if f.name != "others"]
-FACTS = ["device", "isa", "threads", "torch", "numpy", "date", "commit"]
+FACTS = ["device", "isa", "threads", "torch version", "numpy version", "date", "commit"]
 
 
 def facts():
@@ -23,8 +23,8 @@ def facts():
         "device": f"{_processor()}, {os.cpu_count()} cores",
         "isa": cpu.isa() or "numpy",
         "threads": minigrad.get_num_threads(),
-        "torch": _version("torch"),
-        "numpy": _version("numpy"),
+        "torch version": _version("torch"),
+        "numpy version": _version("numpy"),
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
         "commit": _commit(),
     }
@@ -72,9 +72,9 @@ def _rates(row):
     return ", ".join(rates + ([f"{row.bytes / seconds / 1e9:.3g} GB/s"] if row.bytes > 0 else []))
 
 
-def write(rows, path):
-    """All rows as CSV, the facts in every line."""
-    known = facts()
+def write(rows, path, known=None):
+    """All rows as CSV, with the facts (those of now if none are given) in every line."""
+    known = known or facts()
     with open(path, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [*PLAIN, *dict.fromkeys(r for row in rows for r in row.others), *FACTS])
         table.writeheader()

@@ -15,7 +15,21 @@ from minigrad.kernel import KERNELS
 pytest.importorskip("benchmarks.measure", reason="the benchmarks are not beside the tests")
 
 from benchmarks import __main__ as command
-from benchmarks import busy, ceilings, compare, measure, memory, models, ops, overhead, rivals, steps, table, workloads
+from benchmarks import (
+    busy,
+    ceilings,
+    compare,
+    measure,
+    memory,
+    models,
+    ops,
+    overhead,
+    report,
+    rivals,
+    steps,
+    table,
+    workloads,
+)
 
 native = pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is not built")
 
@@ -80,12 +94,14 @@ def test_the_share_is_of_the_floor():
 
 
 def test_files_keep_the_rows(tmp_path):
-    (row,) = measure.contest("group", "row", {"": lambda: None}, {"torch, 1 thread": sleeper(0.001)})
+    calls = {"torch, 1 thread": sleeper(0.001), "numpy": sleeper(0.002)}
+    (row,) = measure.contest("group", "row", {"": lambda: None}, calls)
     table.write([row, measure.Row("memory", "row", "MB", 7, note="a note")], tmp_path / "rows.csv")
     with open(tmp_path / "rows.csv", encoding="utf-8") as file:
         line, _ = csv.DictReader(file)
     assert all(line[fact] for fact in ("device", "date", "commit", "threads", "load", "torch, 1 thread"))
     (one, two), facts = table.read(tmp_path / "rows.csv")
+    assert one.others["numpy"] == pytest.approx(row.others["numpy"], rel=1e-3)
     assert (one.row, one.rival, list(one.others)) == (row.row, row.rival, list(row.others)) and facts["device"]
     assert one.ratio == pytest.approx(row.ratio, rel=1e-3)
     assert (two.ours, two.note, two.others) == (7, "a note", {}) and math.isnan(two.ratio)
@@ -279,6 +295,17 @@ def test_compare_knows_what_noise_is():
     assert factor == pytest.approx(1.25) and noise > 1
     rate = compare.slowdown(measure.Row("x", "y", "GB/s", 10), measure.Row("x", "y", "GB/s", 5))
     assert rate == 2
+
+
+README = ops.Path(__file__).parent.parent / "README.md"
+
+
+@pytest.mark.skipif(not README.exists(), reason="README.md is not beside the tests")
+def test_the_figures_of_the_readme_are_those_of_the_file_it_names():
+    text = README.read_text(encoding="utf-8")
+    shown = text.split("<!-- results of ")[1].split("<!-- end of results -->")[0]
+    name, _, shown = shown.partition(" -->")
+    assert shown.strip() == report.report(README.parent / name).strip()
 
 
 def test_plot(tmp_path):
