@@ -27,7 +27,7 @@ def step_rows(torch, state):
     model, twin = twins(workload, torch)
     arrays = workload.inputs(np.random.default_rng(0))
     ours = {"": workload.step(mg, model, arrays)}
-    ours |= steps.captured(lambda: workload.step(mg, twins(workload, None)[0], arrays))
+    ours |= steps.captured(workload.name, lambda *how: workload.step(mg, twins(workload, None)[0], arrays, *how))
     theirs = rivals.eager(torch, workload.step(torch, twin, arrays)) if torch else {}
     return contest("busy", f"{workload.name}, {state}", ours, theirs, "ms")
 

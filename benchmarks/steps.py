@@ -34,7 +34,7 @@ def training_rows(workload, torch):
         theirs |= rivals.compiled(torch, twins(workload, torch)[1], lambda model: workload.step(torch, model, arrays))
         check(workload.name, [step().item() for _ in range(3)], [call().item() for _ in range(3)])
     work = workload.work(sum(p.numel() for p in model.parameters()))
-    ours = {"": step} | captured(lambda: workload.step(mg, twins(workload, None)[0], arrays))
+    ours = {"": step} | captured(workload.name, lambda *how: workload.step(mg, twins(workload, None)[0], arrays, *how))
     return contest("step", workload.name, ours, theirs | others, "ms", work)
 
 
@@ -55,14 +55,24 @@ def inference_rows(workload, torch):
             check(workload.name, call().numpy(), other().numpy())
             theirs = rivals.eager(torch, other)
             theirs |= rivals.compiled(torch, twin, lambda model: workload.call(torch, model, arrays))
-        ours = {"": call} | captured(lambda: workload.call(mg, model, arrays))
+        ours = {"": call} | captured(workload.name, lambda *how: workload.call(mg, model, arrays, *how))
         work = workload.work(sum(p.numel() for p in model.parameters()))
         return contest("inference", workload.name, ours, theirs, "us" if "batch 1" in workload.name else "ms", work)
 
 
-def captured(make):
-    """Our contender that replays a recording of what `make` makes, where minigrad can record."""
-    return {", captured": mg.capture(make())} if hasattr(mg, "capture") else {}
+def captured(name, make):
+    """Our contender that replays: what `make(mg.capture)` makes, once its results are those of what `make()` makes.
+
+    Where minigrad cannot record it, the reason is printed, and there is no such contender.
+    """
+    plain, replayed = make(), make(mg.capture)
+    try:
+        results = [replayed().detach().numpy() for _ in range(8)]
+    except RuntimeError as error:
+        print(f"{name}: {error}")
+        return {}
+    check(f"{name}, captured", results, [plain().detach().numpy() for _ in range(8)])
+    return {", captured": replayed}
 
 
 def check(name, ours, theirs, scale=1e-30):

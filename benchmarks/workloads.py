@@ -52,6 +52,11 @@ def transformer(batch, length, d, layers, causal):
     return [*dense, Product(pairs, d, length, 2 * layers, inputs=tokens * d, weight=False)]
 
 
+def plainly(function):
+    """What `minigrad.capture` is put in the place of: the function itself."""
+    return function
+
+
 @dataclass(frozen=True)
 class Workload:
     """A training step: forward, loss, backward, optimizer. `inputs` makes arrays, `loss` a scalar of them."""
@@ -73,12 +78,13 @@ class Workload:
         moved = sum(4 * p.read for p in self.products) - 2 * first.read + parameters * (3 + 2 * averages)
         return step_work(flops, 4 * moved)
 
-    def step(self, fw, model, arrays, **options):
+    def step(self, fw, model, arrays, capture=plainly, **options):
         """The step as a function without arguments; it returns the loss. `options` are more ones of the optimizer."""
         optimizer = getattr(fw.optim, self.optimizer)(model.parameters(), **dict(self.options), **options)
         x, target = (fw.tensor(a) for a in arrays)
 
-        def step():
+        @capture
+        def step(x, target):
             optimizer.zero_grad()
             y = model(x)
             loss = fw.nn.functional.cross_entropy(y.view(-1, y.shape[-1]), target)
@@ -86,7 +92,7 @@ class Workload:
             optimizer.step()
             return loss
 
-        return step
+        return lambda: step(x, target)
 
 
 def pictures(*shape):
@@ -127,7 +133,7 @@ TRAINING = [
 
 @dataclass(frozen=True)
 class Inference:
-    """A forward pass without gradients: `call(fw, model, arrays)` makes a function of no arguments that returns it."""
+    """A forward pass without gradients: `call(fw, model, arrays, capture)` gives it as a function without arguments."""
 
     name: str
     build: Callable
@@ -144,24 +150,25 @@ class Inference:
         return step_work(sum(p.flops for p in self.products), 4 * read)
 
 
-def forward(fw, model, arrays):
-    x = fw.tensor(*arrays)
-    return lambda: model(x)
+def forward(fw, model, arrays, capture=plainly):
+    x, run = fw.tensor(*arrays), capture(lambda x: model(x))
+    return lambda: run(x)
 
 
-def prefill(fw, model, arrays):
+def prefill(fw, model, arrays, capture=plainly):
     """A prompt into an empty cache; the logits of the next token."""
     x, cache = fw.tensor(*arrays), models.new_cache(fw)
-    return lambda: model(x, cache)
+    run = capture(lambda x: model(x, cache))
+    return lambda: run(x)
 
 
-def decode(fw, model, arrays):
+def decode(fw, model, arrays, capture=plainly):
     """One more token after the prompt, always at the same place."""
     x, cache = fw.tensor(*arrays), models.new_cache(fw)
     start = x.shape[1] - 1
     model(x[:, :start], cache)
-    last = x[:, start:]
-    return lambda: model(last, cache, start)
+    last, run = x[:, start:], capture(lambda x: model(x, cache, start))
+    return lambda: run(last)
 
 
 def gpt2(fw):

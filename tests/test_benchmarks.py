@@ -214,6 +214,21 @@ def test_a_token_after_a_cache_is_the_last_of_all():
     np.testing.assert_allclose(np.stack(rest)[:, 0, 0], expected[0, 6:], rtol=1e-5, atol=1e-6)
 
 
+@native
+def test_a_captured_step_has_a_row_of_its_own(capsys):
+    rows = steps.training_rows(workloads.TRAINING[0], None)
+    assert [row.row for row in rows] == [workloads.TRAINING[0].name, f"{workloads.TRAINING[0].name}, captured"]
+    assert steps.captured("looks", lambda *how: mg.capture(lambda: mg.tensor(mg.ones(1).sum().item()))) == {}
+    assert "looks: [" in capsys.readouterr().out, "what cannot be recorded is said"
+
+
+@native
+def test_a_wrong_replay_is_not_timed(monkeypatch):
+    monkeypatch.setattr(mg, "capture", lambda step: lambda x, target: step(x, target) + 1)
+    with pytest.raises(AssertionError, match="captured"):
+        steps.training_rows(workloads.TRAINING[0], None)
+
+
 def test_inference_rows(torch):
     (row, *_) = steps.inference_rows(workloads.INFERENCE[0], torch)
     assert row.unit == "us" and row.ratio > 0

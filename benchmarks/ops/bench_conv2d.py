@@ -1,6 +1,4 @@
-"""conv2d: the convolutions of the workloads, alone and with what follows them."""
-
-import numpy as np
+"""conv2d: the convolutions of the workloads, and a block of one with its norm, relu and pooling."""
 
 from benchmarks.ops import Op
 
@@ -16,30 +14,12 @@ def conv(n, before, after, size, padding=1, kernel=3, groups=1):
     )
 
 
-def first_layers(fw):
-    return [fw.nn.Conv2d(1, 32, 3), fw.nn.ReLU(), fw.nn.MaxPool2d(2)]
-
-
 def block(fw):
     return [fw.nn.Conv2d(32, 64, 3, padding=1), fw.nn.BatchNorm2d(64), fw.nn.ReLU(), fw.nn.MaxPool2d(2)]
 
 
-def pictures(*shape):
-    """Data: nobody asks for its gradient."""
-    return lambda rng: rng.uniform(-1, 1, shape).astype(np.float32)
-
-
-FIRST, MOVED = 2 * 64 * 26 * 26 * 32 * 9, (64 * (784 + 32 * 169), 64 * 2 * (784 + 32 * 169))
 BLOCK, KEPT = 2 * 64 * 256 * 64 * 32 * 9, (64 * (32 * 256 + 64 * 64), 64 * 3 * (32 * 256 + 64 * 64))
 ROWS = [
-    Op(
-        "Conv2d(1, 32, 3) + ReLU + MaxPool2d, 64x1x28x28",
-        first_layers,
-        [pictures(64, 1, 28, 28)],
-        layers=True,
-        flops=FIRST,
-        moved=MOVED,
-    ),
     Op("Conv2d + BatchNorm2d + ReLU + MaxPool2d", block, [(64, 32, 16, 16)], layers=True, flops=BLOCK, moved=KEPT),
     conv(64, 1, 32, 28, padding=0),
     conv(64, 3, 32, 32),
