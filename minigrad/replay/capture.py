@@ -143,20 +143,23 @@ class Replay:
         self.grads = [(t.__dict__, g) for t, g in now.grads]
         self.written = now.trace.outside_written()
         self.program = Program(now.trace, [root_of(g.array) for _, g in now.grads if g is not None])
-        self.used = 0
+        self.use()
         self.test(now, before)
 
     def holds(self):
         return hold(self.guards)
 
-    def run(self, tensors):
+    def use(self):
         Replay.count += 1
         self.used = Replay.count
+
+    def run(self, tensors):
+        self.use()
         result = self.program.run([t.array for t in tensors])
         for own, grad in self.grads:
             own["_grad"] = grad
-        for array in self.written:
-            mutation.touch(array, "capture")
+        if self.written:
+            mutation.touch_all(self.written, "capture")
         return result
 
     def test(self, now, before):
