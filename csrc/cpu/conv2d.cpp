@@ -6,9 +6,13 @@
 //   forward          conv2d_sweep.h: tiles of output channels by vectors of pixels
 //   backward_input   the same from dy, the weights turned; with a stride, once for each remainder of the position
 //   backward_weight  conv2d_outer.h: tiles of taps by vectors of output channels, over a turned copy of dy
+//
+// Windows of 3 x 3 side by side, over many channels, need a quarter of the products: conv2d_winograd.h.
 
 #include "cpu/conv2d_outer.h"
 #include "cpu/conv2d_sweep.h"
+#include "cpu/conv2d_winograd_run.h"
+#include "cpu/conv2d_winograd_weight.h"
 #include "cpu/kernels.h"
 
 namespace minigrad {
@@ -35,6 +39,12 @@ Geometry geometry(const Y& y, const X& x, const K& w, Size stride_h, Size stride
   return {x.shape[0], groups, w.shape[1], w.shape[0] / groups, rows.taps * cols.taps, rows, cols};
 }
 
+// Whether the windows are of the one kind that has a faster way.
+bool square(const Geometry& g) {
+  const auto usual = [](const Window& w) { return w.taps == 3 && w.stride == 1 && w.dilation == 1; };
+  return usual(g.rows) && usual(g.cols) && g.groups == 1;
+}
+
 // Writes dx at every stride-th place from (top, left) on.
 void spread(Out<float> dx, const float* part, const Geometry& g, const Axis& rows, const Axis& cols, Size top,
             Size left) {
@@ -57,6 +67,10 @@ void conv2d_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bia
                     int64_t pad_h, int64_t pad_w, int64_t dil_h, int64_t dil_w, int64_t groups) {
   const Geometry g = geometry(y, x, w, stride_h, stride_w, pad_h, pad_w, dil_h, dil_w, groups);
   require(!bias || (bias.ndim == 1 && bias.shape[0] == w.shape[0]), "expected bias (out,)");
+  const winograd::Shape s{g.images, g.ins, g.outs, x.shape[2], x.shape[3], y.shape[2], y.shape[3], pad_h, pad_w};
+  if (square(g) && winograd::pays(s) &&
+      winograd::correlate(s, x.data, w.data, g.ins * g.area, g.area, false, bias.data, y.data))
+    return;
   correlate({g.images, g.groups, g.ins, g.outs, forward_axis(x.shape[2], y.shape[2], g.rows),
              forward_axis(x.shape[3], y.shape[3], g.cols), x.data, y.data, w.data, g.outs * g.ins * g.area,
              g.ins * g.area, g.area, g.cols.taps, bias.data});
@@ -69,6 +83,10 @@ void conv2d_backward_input(Out<float> dx, In<float> dy, In<float> w, int64_t str
   const bool strided = stride_h > 1 || stride_w > 1;
   if (strided || dy.size == 0) std::fill_n(dx.data, dx.size, 0.0f);
   if (dy.size == 0) return;
+  const winograd::Shape s{g.images, g.outs, g.ins, dy.shape[2], dy.shape[3], height, width, 2 - pad_h, 2 - pad_w};
+  if (square(g) && winograd::pays(s) &&
+      winograd::correlate(s, dy.data, w.data, g.area, g.ins * g.area, true, nullptr, dx.data))
+    return;
   const Size planes = dx.shape[0] * dx.shape[1];
   const Scratch<float> part(strided ? planes * ceil_div(height, stride_h) * ceil_div(width, stride_w) : 0);
   for (Size top = 0; top < std::min(stride_h, height); ++top)
@@ -82,13 +100,20 @@ void conv2d_backward_input(Out<float> dx, In<float> dy, In<float> w, int64_t str
     }
 }
 
-void conv2d_backward_weight(Out<float> dw, In<float> dy, In<float> x, int64_t stride_h, int64_t stride_w, int64_t pad_h,
-                            int64_t pad_w, int64_t dil_h, int64_t dil_w, int64_t groups) {
+void conv2d_backward_weight(Out<float> dw, Maybe<Out<float>> db, In<float> dy, In<float> x, int64_t stride_h,
+                            int64_t stride_w, int64_t pad_h, int64_t pad_w, int64_t dil_h, int64_t dil_w,
+                            int64_t groups) {
   const Geometry g = geometry(dy, x, dw, stride_h, stride_w, pad_h, pad_w, dil_h, dil_w, groups);
-  if (dy.size == 0 || dw.size == 0) return (void)std::fill_n(dw.data, dw.size, 0.0f);
+  require(!db || (db.ndim == 1 && db.shape[0] == dw.shape[0]), "expected db (out,)");
+  if (dy.size == 0 || dw.size == 0) {
+    std::fill_n(dw.data, dw.size, 0.0f);
+    if (dy.size == 0) return (void)std::fill_n(db.data, db.size, 0.0f);
+  }
+  const winograd::Shape s{g.images, g.ins, g.outs, x.shape[2], x.shape[3], dy.shape[2], dy.shape[3], pad_h, pad_w};
+  if (square(g) && winograd::pays(s) && winograd::weight_gradient(s, x.data, dy.data, dw.data, db.data)) return;
   weight_gradient({g.images, g.groups, g.ins, g.outs, forward_axis(x.shape[2], dy.shape[2], g.rows),
                    forward_axis(x.shape[3], dy.shape[3], g.cols), x.data, dy.data},
-                  dw.data);
+                  dw.data, db.data);
 }
 
 }  // namespace minigrad

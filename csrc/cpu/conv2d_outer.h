@@ -1,4 +1,5 @@
-// dw from x and dy: tiles of taps by vectors of output channels, summed over the pixels of a Field (conv2d_field.h).
+// dw and db from x and dy: tiles of taps by vectors of output channels, summed over the pixels of a Field
+// (conv2d_field.h).
 //
 // dy is turned, so that the channels of a pixel lie side by side; each element of x is broadcast. Some images at a time
 // give a partial sum, which the shape alone decides, and the partial sums are added in order. Read from the end:
@@ -11,6 +12,7 @@
 #include "cpu/conv2d_field.h"
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
+#include "cpu/turn.h"
 
 namespace minigrad::conv {
 
@@ -66,7 +68,8 @@ auto choose_outer(Size taps, bool wide, std::integer_sequence<int, R...>) {
   return table[taps - 1 + (wide ? sizeof...(R) : 0)];
 }
 
-// dw (groups * outs, ins, taps); partial sums of it are turned: (groups, ins * taps, outs), with outs rounded up to W.
+// dw (groups * outs, ins, taps) and db (groups * outs); partial sums of both are turned: (groups, ins * taps + 1,
+// outs), with outs rounded up to W, and db last.
 struct WeightGradient {
   Size images, groups, ins, outs;
   Axis rows, cols;
@@ -75,6 +78,7 @@ struct WeightGradient {
   Size area() const { return rows.out * cols.out; }
   Size depth() const { return ins * rows.taps() * cols.taps(); }
   Size padded() const { return ceil_div(outs, W) * W; }
+  Size sums() const { return (depth() + 1) * padded(); }  // of a group
 };
 
 // Output channels first .. last of some images, a band of their rows, in panels of (images, pixels, kPanel or W).
@@ -87,7 +91,20 @@ inline void turn(const WeightGradient& g, const float* dy, Size images, Size pix
   }
 }
 
-// Adds what images begin .. end give to output channels first .. last of a group to its (depth, padded) sums.
+// db += all pixels of a turned dy.
+inline void add_levels(const float* turned, Size pixels, Size channels, float* db) {
+  for (Size o = 0; o < channels; o += kPanel) {
+    const Size width = channels - o > W ? kPanel : W;
+    for (Size v = 0; v < width; v += W) {
+      VFloat sum(0.0f);
+      for (Size p = 0; p < pixels; ++p) sum += VFloat::load(turned + p * width + v);
+      (VFloat::load(db + o + v) + sum).store(db + o + v);
+    }
+    turned += pixels * width;
+  }
+}
+
+// Adds what images begin .. end give to output channels first .. last of a group to its sums.
 inline void accumulate(const WeightGradient& g, const Field& f, Size group, Size begin, Size end, Size first, Size last,
                        float* sums) {
   const Size x_area = g.rows.in * g.cols.in, x_image = g.groups * g.ins * x_area;
@@ -99,6 +116,7 @@ inline void accumulate(const WeightGradient& g, const Field& f, Size group, Size
       const Size images = std::min(f.images, end - image), row = band * f.band, pixels = f.rows_of(band) * g.cols.out;
       const float* dy = g.dy + (image * g.groups + group) * g.outs * g.area() + row * g.cols.out;
       turn(g, dy, images, pixels, first, last, turned);
+      add_levels(turned, images * pixels, last - first, sums + g.depth() * g.padded() + first);
       for (Size top = 0; top < g.ins; top += f.channels) {
         const Size channels = std::min(g.ins - top, f.channels), depth = channels * f.taps();
         const Size tiles = ceil_div(depth, kTaps);
@@ -117,21 +135,25 @@ inline void accumulate(const WeightGradient& g, const Field& f, Size group, Size
     }
 }
 
-// dw from `parts` partial sums: always added in the same order.
-inline void combine(const WeightGradient& g, const float* partial, Size parts, float* dw) {
-  const Size depth = g.depth(), size = g.groups * depth * g.padded();
-  parallel_for(g.groups * depth, row_grain(parts * g.outs), [&](Size begin, Size end) {
+// dw and db from `parts` partial sums: always added in the same order.
+inline void combine(const WeightGradient& g, const float* partial, Size parts, float* dw, float* db) {
+  const Size depth = g.depth(), size = g.groups * g.sums();
+  parallel_for(g.groups * (depth + 1), row_grain(parts * g.outs), [&](Size begin, Size end) {
     for (Size i = begin; i < end; ++i)
       for (Size o = 0; o < g.outs; ++o) {
+        const Size channel = i / (depth + 1) * g.outs + o, k = i % (depth + 1);
         double sum = 0;
         for (Size part = 0; part < parts; ++part) sum += partial[part * size + i * g.padded() + o];
-        dw[(i / depth * g.outs + o) * depth + i % depth] = static_cast<float>(sum);
+        if (k < depth)
+          dw[channel * depth + k] = static_cast<float>(sum);
+        else if (db)
+          db[channel] = static_cast<float>(sum);
       }
   });
 }
 
-inline void weight_gradient(const WeightGradient& g, float* dw) {
-  const Size size = g.groups * g.depth() * g.padded(), panels = ceil_div(g.outs, kPanel);
+inline void weight_gradient(const WeightGradient& g, float* dw, float* db) {
+  const Size size = g.groups * g.sums(), panels = ceil_div(g.outs, kPanel);
   const Size parts = std::clamp<Size>(kPartialSize / size, 1, std::min(kChunks, g.images));
   const Size splits = std::clamp<Size>(ceil_div(kChunks, parts * g.groups), 1, panels);
   const Size tasks = parts * g.groups * splits;
@@ -143,13 +165,13 @@ inline void weight_gradient(const WeightGradient& g, float* dw) {
       const Size split = task % splits, group = task / splits % g.groups, part = task / splits / g.groups;
       const Size first = split * panels / splits * kPanel;
       const Size last = std::min(g.outs, (split + 1) * panels / splits * kPanel);
-      float* sums = partial.data() + (part * g.groups + group) * g.depth() * g.padded();
-      for (Size k = 0; k < g.depth(); ++k)
+      float* sums = partial.data() + (part * g.groups + group) * g.sums();
+      for (Size k = 0; k <= g.depth(); ++k)
         std::fill_n(sums + k * g.padded() + first, ceil_div(last - first, W) * W, 0.0f);
       accumulate(g, f, group, part * g.images / parts, (part + 1) * g.images / parts, first, last, sums);
     }
   });
-  combine(g, partial.data(), parts, dw);
+  combine(g, partial.data(), parts, dw, db);
 }
 
 }  // namespace minigrad::conv

@@ -10,6 +10,7 @@
 
 #include "cpu/gemm.h"
 #include "cpu/simd.h"
+#include "cpu/turn.h"
 
 namespace minigrad {
 namespace tile {

@@ -38,8 +38,9 @@ void conv2d_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bia
                     int64_t pad_h, int64_t pad_w, int64_t dil_h, int64_t dil_w, int64_t groups);
 void conv2d_backward_input(Out<float> dx, In<float> dy, In<float> w, int64_t stride_h, int64_t stride_w, int64_t pad_h,
                            int64_t pad_w, int64_t dil_h, int64_t dil_w, int64_t groups);
-void conv2d_backward_weight(Out<float> dw, In<float> dy, In<float> x, int64_t stride_h, int64_t stride_w, int64_t pad_h,
-                            int64_t pad_w, int64_t dil_h, int64_t dil_w, int64_t groups);
+void conv2d_backward_weight(Out<float> dw, Maybe<Out<float>> db, In<float> dy, In<float> x, int64_t stride_h,
+                            int64_t stride_w, int64_t pad_h, int64_t pad_w, int64_t dil_h, int64_t dil_w,
+                            int64_t groups);
 
 // conv2d_relu_pool.cpp: y, dy, code (n, out, ph, pw), x (n, in, h, w), w (out, in, kh, kw), bias (out)
 void conv2d_relu_pool_forward(Out<float> y, Out<uint8_t> code, In<float> x, In<float> w, Maybe<In<float>> bias,

@@ -14,6 +14,7 @@
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
 #include "cpu/simd.h"
+#include "cpu/turn.h"
 
 namespace minigrad {
 namespace elementwise {

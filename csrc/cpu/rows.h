@@ -10,6 +10,7 @@
 
 #include "cpu/parallel.h"
 #include "cpu/simd_math.h"
+#include "cpu/turn.h"
 
 namespace minigrad {
 

@@ -19,6 +19,14 @@
 
 namespace minigrad {
 
+#if defined(__GNUC__)
+#define MINIGRAD_INLINE inline __attribute__((always_inline))  // for what must stay in registers
+#define MINIGRAD_UNROLL _Pragma("GCC unroll 16")
+#else
+#define MINIGRAD_INLINE inline
+#define MINIGRAD_UNROLL
+#endif
+
 #if defined(MINIGRAD_SIMD_BYTES)
 constexpr int kSimdBytes = MINIGRAD_SIMD_BYTES;  // tests compile the one-lane form with it
 #elif !defined(__GNUC__)
@@ -266,41 +274,6 @@ Simd<int32_t, N> mask_of(Simd<uint8_t, N> bytes) {
     const auto words = Simd<int32_t, N>::load(lane), shifts = Simd<int32_t, N>::load(shift);
     return (Simd<int32_t, N>(words.v >> shifts.v) & Simd<int32_t, N>(0xff)) != Simd<int32_t, N>(0);
   }
-}
-
-// The N x N matrix whose rows are given, transposed in registers: log2(N) perfect shuffles.
-template <class T, int N>
-void transpose(Simd<T, N> (&rows)[N]) {
-  if constexpr (N > 1) {
-    constexpr auto lanes = std::make_integer_sequence<int, N>{};
-    for (int round = 1; round < N; round *= 2) {
-      Simd<T, N> next[N];
-      for (int i = 0; i < N / 2; ++i) {
-        next[2 * i] = detail::interleave<0>(rows[i], rows[i + N / 2], lanes);
-        next[2 * i + 1] = detail::interleave<1>(rows[i], rows[i + N / 2], lanes);
-      }
-      for (int i = 0; i < N; ++i) rows[i] = next[i];
-    }
-  }
-}
-
-// to[i * to_step + j] = from[i + j * from_step] for i < rows, j < cols: a matrix turned, square by square.
-inline void copy_turned(float* to, Size to_step, const float* from, Size from_step, Size rows, Size cols) {
-  constexpr int W = kLanes;
-  Size i = 0;
-  for (; i + W <= rows; i += W) {
-    Size j = 0;
-    for (; j + W <= cols; j += W) {
-      VFloat square[W];
-      for (int l = 0; l < W; ++l) square[l] = VFloat::load(from + i + (j + l) * from_step);
-      transpose(square);
-      for (int l = 0; l < W; ++l) square[l].store(to + (i + l) * to_step + j);
-    }
-    for (; j < cols; ++j)
-      for (int l = 0; l < W; ++l) to[(i + l) * to_step + j] = from[i + l + j * from_step];
-  }
-  for (; i < rows; ++i)
-    for (Size j = 0; j < cols; ++j) to[i * to_step + j] = from[i + j * from_step];
 }
 
 namespace detail {

@@ -11,12 +11,6 @@
 
 namespace minigrad::squares {
 
-#if defined(__GNUC__)
-#define MINIGRAD_INLINE inline __attribute__((always_inline))  // a call would spill a tile's accumulators
-#else
-#define MINIGRAD_INLINE inline
-#endif
-
 constexpr int kCorners = 4, kNone = 4;
 
 // Bytes, one for each lane of N: lane i holds its own in its byte i % 4, so that they can be united by OR.

@@ -59,13 +59,15 @@ def conv2d_backward_input(dx, dy, w, *numbers):
     dx[...] = framed[..., *inside]
 
 
-@kernel()
-def conv2d_backward_weight(dw, dy, x, *numbers):
+@kernel(outs=2)
+def conv2d_backward_weight(dw, db, dy, x, *numbers):
     windows, groups = Windows.of((*dw.shape[2:], *numbers)), numbers[-1]
     framed = windows.framed(x, dy.shape[2:], _wide(x).dtype)
     for (i, j), seen in windows.taps(dy.shape[2:]):
         part = _split(_wide(dy), groups) @ _split(framed[..., *seen], groups).swapaxes(2, 3)
         dw[:, :, i, j] = part.sum(0).reshape(dw.shape[:2])
+    if db is not None:
+        db[...] = _wide(dy).sum((0, 2, 3))
 
 
 class Conv2d(Op):
@@ -78,6 +80,19 @@ class Conv2d(Op):
         y = empty((x.shape[0], w.shape[0], *size), x.dtype)
         conv2d_forward(y, x, w, bias, *windows)
         return y
+
+    def backward(self, dy):
+        if self.needs(2) and not self.needs(1):
+            return super().backward(dy)  # db comes with dw
+        (x, w), (image, window), dy, dx, dw, db = self.saved, self.sizes, contiguous(dy), None, None, None
+        if self.needs(0):
+            dx = empty((len(dy), w.shape[1] * self.windows[-1], *image), dy.dtype)
+            conv2d_backward_input(dx, dy, w, *self.windows)
+        if self.needs(1):
+            dw = empty((dy.shape[1], x.shape[1] // self.windows[-1], *window), dy.dtype)
+            db = empty(dy.shape[1:2], dy.dtype) if self.needs(2) else None
+            conv2d_backward_weight(dw, db, dy, x, *self.windows)
+        return dx, dw, db
 
     def gradient(self, dy):
         (x, w), (image, window) = self.saved, self.sizes
@@ -110,7 +125,7 @@ class Conv2dWeight(Op):
         dy, x = contiguous(dy), contiguous(x)
         self.saved, self.windows = (dy, x), windows
         dw = empty((dy.shape[1], x.shape[1] // windows[-1], *size), dy.dtype)
-        conv2d_backward_weight(dw, dy, x, *windows)
+        conv2d_backward_weight(dw, None, dy, x, *windows)
         return dw
 
     def gradient(self, g):

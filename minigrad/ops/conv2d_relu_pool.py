@@ -43,9 +43,7 @@ def conv2d_relu_pool_backward(dw, db, dy, code, x, *numbers):
     n, out, rows, cols = dy.shape
     full = array_module(dy).empty((n, out, 2 * rows, 2 * cols), dy.dtype)
     conv2d_relu_pool_spread.reference(full, dy, code)
-    conv2d_backward_weight.reference(dw, full, x, *numbers, 1)
-    if db is not None:
-        db[...] = full.sum((0, 2, 3), dtype=float)
+    conv2d_backward_weight.reference(dw, db, full, x, *numbers, 1)
 
 
 @kernel()

@@ -76,9 +76,19 @@ LARGE = [
     sizes((1, 700, 3, 40), (5, 700, 1, 1)),
 ]
 GROUPED = [sizes((2, 4, 6, 5), (6, 2, 3, 2)), sizes((17, 4, 14, 15), (40, 2, 3, 3))]
+# Windows of 3 x 3 over many channels: patches cut off on all sides, vectors of channels too, rows that make more
+# than a task, images narrower than a vector, one small enough for all checks
+WINOGRAD = [
+    sizes((3, 8, 12, 12), (16, 8, 3, 3)),
+    sizes((5, 17, 12, 13), (26, 17, 3, 3)),
+    sizes((2, 16, 70, 33), (48, 16, 3, 3), bias=False),
+    sizes((70, 40, 6, 7), (33, 40, 3, 3)),
+]
 CASES = [
     row([*PLAIN, *LARGE]),
-    row([PLAIN[0], *LARGE[1:4]], padding=1),
+    row([PLAIN[0], *LARGE[1:4], *WINOGRAD], padding=1),
+    row(WINOGRAD[1:]),
+    row(WINOGRAD[1:3], padding=(3, 2)),
     row([*PLAIN[:2], LARGE[2]], stride=2),
     row([PLAIN[0], LARGE[0]], stride=(2, 3), padding=(2, 1)),
     row([PLAIN[0], LARGE[0]], dilation=2, padding=2),
@@ -134,7 +144,8 @@ def test_more_padding_below_and_on_the_right(shape):
     check_kernel("conv2d_forward", y, x, w, b, *numbers, atol=1e-5)
     dy = rng.standard_normal(y.shape).astype(np.float32)
     check_kernel("conv2d_backward_input", np.zeros_like(x), dy, w, *numbers, atol=1e-5)
-    check_kernel("conv2d_backward_weight", np.zeros_like(w), dy, x, *numbers, atol=1e-5)
+    check_kernel("conv2d_backward_weight", np.zeros_like(w), np.zeros_like(b), dy, x, *numbers, atol=1e-5)
+    check_kernel("conv2d_backward_weight", np.zeros_like(w), None, dy, x, *numbers, atol=1e-5)
 
 
 @TIERS
@@ -146,6 +157,35 @@ def test_infinity_and_nan_stay_in_their_windows(tier):
     with mg.tier(tier):
         y = F.conv2d(mg.tensor(x), mg.tensor(w)).numpy()
     np.testing.assert_array_equal(y[0, 0], expected)
+
+
+@native
+def test_windows_of_3_by_3_take_the_short_way():
+    """A window of one tap would give x itself by plain sums."""
+    x, w = np.random.default_rng(0).standard_normal((2, 16, 16, 16)).astype(np.float32), np.zeros((16, 16, 3, 3))
+    w[range(16), range(16), 1, 1] = 1
+    y = F.conv2d(mg.tensor(x), mg.tensor(w, dtype=mg.float32), padding=1).numpy()
+    assert 0 < np.abs(y - x).max() < 1e-5
+
+
+@native
+@pytest.mark.parametrize("extreme", [np.inf, np.nan, 1e38, 1e-40])
+def test_the_short_way_keeps_extremes_in_their_windows(extreme):
+    rng = np.random.default_rng(0)
+    x, w, dy = (rng.standard_normal(s).astype(np.float32) for s in ((2, 16, 9, 16), (16, 16, 3, 3), (2, 16, 9, 16)))
+    numbers = (1, 1, 1, 1, 1, 1, 1)
+    x[0, 3, 4, 5] = dy[1, 2, 8, 15] = extreme
+    check_kernel("conv2d_forward", np.zeros_like(dy), x, w, None, *numbers, rtol=1e-4, atol=1e-4)
+    check_kernel("conv2d_backward_input", np.zeros_like(x), dy, w, *numbers, rtol=1e-4, atol=1e-4)
+    check_kernel("conv2d_backward_weight", np.zeros_like(w), None, dy, x, *numbers, rtol=1e-4, atol=1e-3)
+
+
+def test_no_input_channels():
+    x, w, b = mg.zeros(2, 0, 4, 4), mg.zeros(3, 0, 3, 3, requires_grad=True), mg.ones(3).requires_grad_()
+    y = F.conv2d(x, w, b)
+    assert y.tolist() == np.ones((2, 3, 2, 2)).tolist()
+    assert grad(y.sum(), [b], retain_graph=True)[0].tolist() == [8.0] * 3
+    assert grad(y.sum(), [w, b])[1].tolist() == [8.0] * 3
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint8"])
@@ -179,7 +219,8 @@ WRONG = [
     ("conv2d_forward", [*zeros((1, 2, 3, 3), (1, 3, 3, 3), (2, 3, 1, 1)), None, 0, *GOOD[1:]], "must be positive"),
     ("conv2d_backward_input", [*zeros((3, 3, 3), (1, 2, 3, 3), (2, 3, 1, 1)), *GOOD], "four dimensions"),
     ("conv2d_backward_input", [*zeros((1, 3, 3, 3), (1, 3, 3, 3), (3, 1, 1, 1)), *GOOD[:-1], 2], "expected y"),
-    ("conv2d_backward_weight", [*zeros((2, 3, 0, 1), (1, 2, 3, 3), (1, 3, 3, 3)), *GOOD], "at least one element"),
+    ("conv2d_backward_weight", [*zeros((2, 3, 1, 1), 3, (1, 2, 3, 3), (1, 3, 3, 3)), *GOOD], r"db \(out,\)"),
+    ("conv2d_backward_weight", [*zeros((2, 3, 0, 1), 2, (1, 2, 3, 3), (1, 3, 3, 3)), *GOOD], "at least one element"),
 ]
 
 
