@@ -48,7 +48,7 @@ SHARED = {"elementwise", "loss", "operands", "operators", "view", "windows"}
 # a C++ file that holds the bodies of several Python files: its skeleton (strides, folds, the stream) is written once
 HOMES = {
     "elementwise": {"unary", "binary", "where", "inplace", "rounding"},
-    "reduce": {"reduce", "extrema", "variance"},
+    "reduce": {"reduce", "extrema", "logsumexp", "variance"},
     "random": {"random", "dropout"},
 }
 # kernels that have no C++ body: integers mostly, or too rare to pay

@@ -11,5 +11,4 @@ ROWS = [
     Op("sum(1)", lambda fw, x: x.sum(1), [(8, 128, 256)]),
     Op("mean()", lambda fw, x: x.mean(), [LARGE]),
     Op("prod(-1)", lambda fw, x: x.prod(-1), [LARGE], values=(0.9, 1.1)),
-    Op("logsumexp(-1)", lambda fw, x: fw.logsumexp(x, -1), [LARGE]),
 ]

@@ -49,12 +49,13 @@ from minigrad.ops.logic import (
     isnan,
     logical_not,
 )
+from minigrad.ops.logsumexp import logsumexp
 from minigrad.ops.matmul import bmm, matmul, mm
 from minigrad.ops.max_pool2d import max_pool2d
 from minigrad.ops.part import chunk, narrow, select, split, unbind
 from minigrad.ops.permute import movedim, permute, t, transpose
 from minigrad.ops.random import bernoulli, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm
-from minigrad.ops.reduce import logsumexp, mean, prod, sum, sum_to_size
+from minigrad.ops.reduce import mean, prod, sum, sum_to_size
 from minigrad.ops.rounding import floor_divide, remainder
 from minigrad.ops.sequence import arange, eye, linspace
 from minigrad.ops.shape import (

@@ -1,4 +1,4 @@
-"""reduce: sums, means, products, variances and logsumexp over any dimensions (max and min: `extrema.py`).
+"""reduce: sums, means and products over any dimensions. More reductions: extrema.py, variance.py, logsumexp.py.
 
 A reduction sees its input as (outer, n, inner) and folds the middle: `fold` brings any set of dimensions to that form,
 without a copy when they are neighbours. Kernels: csrc/cpu/reduce.cpp. Read `Reduction` first, the ops are small.
@@ -11,7 +11,7 @@ import numpy as np
 import minigrad.ops as ops
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty
-from minigrad.dtypes import float64, get_default_dtype, int64, is_floating
+from minigrad.dtypes import float64, int64, is_floating
 from minigrad.kernel import KERNELS, kernel
 from minigrad.ops.operands import check_tensor
 from minigrad.tensor import check_dim, method
@@ -37,14 +37,6 @@ def mean_forward(y, x):
 @kernel()
 def prod_forward(y, x):
     y[...] = x.prod(1, dtype=_wide(y))
-
-
-@kernel()
-def logsumexp_forward(y, x):
-    xp = array_module(x)
-    top = x.max(1, keepdims=True, initial=-xp.inf)
-    top = xp.where(xp.isfinite(top), top, 0)
-    y[...] = xp.log(xp.exp(x - top).sum(1, dtype=float64)) + top[:, 0]
 
 
 # Any dimensions as (outer, n, inner) ---------------------------------------------------------------------------------
@@ -227,34 +219,4 @@ def sum_to_size(input, *size):
     return out.reshape(size) if extra else out
 
 
-# Logarithm of a sum of exponentials ----------------------------------------------------------------------------------
-
-
-class Logsumexp(Reduction):
-    """y = ln sum e^x        dx = dy e^(x - y)"""
-
-    def run(self, y, x):
-        logsumexp_forward(y, x)
-
-    def keep(self, x, y):
-        self.saved = (x, y)
-
-    def gradient(self, dy):
-        x, y = self.saved
-        return self.spread(dy) * (self.input(0, x) - self.spread(self.output(y))).exp()
-
-
-@method
-def logsumexp(input, dim, keepdim=False):
-    """y = ln of the sum of e^x over `dim`, without overflow        dx = dy e^(x - y), the softmax
-
-    >>> import minigrad as mg
-    >>> mg.logsumexp(mg.tensor([100.0, 100.0]), 0)
-    tensor(100.6931)
-    """
-    check_tensor("logsumexp", input)
-    input = input if is_floating(input.dtype) else input.to(get_default_dtype())
-    return Logsumexp.apply(input, as_dims("logsumexp", dim, input.ndim), keepdim)
-
-
-__all__ = ["logsumexp", "mean", "prod", "sum", "sum_to_size"]
+__all__ = ["mean", "prod", "sum", "sum_to_size"]
