@@ -20,22 +20,32 @@ def training(torch):
 
 
 def training_rows(workload, torch):
-    model, twin = twins(workload, torch)
+    model, _ = twins(workload, None)
     arrays = workload.inputs(np.random.default_rng(0))
-    others = rivals.by_hand(model, arrays) if workload is TRAINING[0] else {}
+    by_hand = rivals.by_hand(model, arrays) if workload is TRAINING[0] else {}
     step = workload.step(mg, model, arrays)
-    theirs = {}
+    losses = [step().item() for _ in range(3)]
+    calls = forms(workload, torch, arrays) if torch else {}
+    for name, call in (calls | by_hand).items():
+        check(f"{workload.name}, {name}", losses, [call().item() for _ in range(3)])
+    theirs = {k: v for name, call in calls.items() for k, v in rivals.eager(torch, call, name).items()}
     if torch:
-        call = workload.step(torch, twin, arrays)
-        theirs = rivals.eager(torch, call)
-        theirs |= rivals.eager(
-            torch, workload.step(torch, twins(workload, torch)[1], arrays, fused=True), "torch fused"
-        )
-        theirs |= rivals.compiled(torch, twins(workload, torch)[1], lambda model: workload.step(torch, model, arrays))
-        check(workload.name, [step().item() for _ in range(3)], [call().item() for _ in range(3)])
+        twin = twins(workload, torch)[1]
+        theirs |= rivals.compiled(torch, twin, lambda model: workload.step(torch, model, arrays))
     work = workload.work(sum(p.numel() for p in model.parameters()))
     ours = {"": step} | captured(workload.name, lambda *how: workload.step(mg, twins(workload, None)[0], arrays, *how))
-    return contest("step", workload.name, ours, theirs | others, "ms", work)
+    return contest("step", workload.name, ours, theirs | by_hand, "ms", work)
+
+
+def forms(workload, torch, arrays):
+    """PyTorch's step: the default, with the optimizer's fused form, and for pictures in the channels_last layout."""
+    found = {"torch": workload.step(torch, twins(workload, torch)[1], arrays)}
+    found["torch fused optimizer"] = workload.step(torch, twins(workload, torch)[1], arrays, fused=True)
+    if arrays[0].ndim == 4:
+        last = twins(workload, torch)[1].to(memory_format=torch.channels_last)
+        x = torch.tensor(arrays[0]).to(memory_format=torch.channels_last)
+        found["torch channels_last"] = workload.step(torch, last, (x, arrays[1]))
+    return found
 
 
 def inference(torch):

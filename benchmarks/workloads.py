@@ -81,7 +81,7 @@ class Workload:
     def step(self, fw, model, arrays, capture=plainly, **options):
         """The step as a function without arguments; it returns the loss. `options` are more ones of the optimizer."""
         optimizer = getattr(fw.optim, self.optimizer)(model.parameters(), **dict(self.options), **options)
-        x, target = (fw.tensor(a) for a in arrays)
+        x, target = (fw.as_tensor(a) for a in arrays)
 
         @capture
         def step(x, target):
