@@ -1,12 +1,15 @@
-// Matrix product: how it is cut into tiles (gemm_tile.h). Read gemm, then plan, then run_block.
+// Matrix product: how it is cut into tiles (gemm_tile.h). Read gemm, then plan, then run_slice.
 //
 // One operand, X, is broadcast element by element and may have any strides; the other, Y, is read a vector at a time
-// and must be contiguous along the tile, in place or after packing into panels of kPanel columns. Either operand of the
+// and must be contiguous along the tile, in place or packed into panels of kPanel columns. Either operand of the
 // product can play either part (C^T = B^T A^T), so a transposed product picks the part that needs the smaller packing
-// and stores its tiles transposed. The first row tile of a block packs the panel while it multiplies, so packing costs
-// no pass of its own.
+// and stores its tiles transposed.
 //
-// The cut into blocks depends on the shape alone, and so do the bits of the result.
+// The depth is cut into slices. For each of them first what needs it is packed, then the blocks of C are computed: a
+// block's part of X stays in the second-level cache, one panel of Y at a time in the first. Where one row of blocks is
+// all there is, the first tile packs the panel on its way, and packing costs no pass of its own.
+//
+// Every cut depends on the shape alone, and so do the bits of the result.
 // Source: Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", ACM TOMS 34 (2008).
 
 #include "cpu/gemm.h"
@@ -22,23 +25,38 @@ namespace {
 
 using tile::kPanel;
 constexpr Size MR = tile::kRows;
-constexpr Size kDepth = 1024;               // most rows of a packed panel
-constexpr Size kBlockRows = 4096;           // rows of all panels of a block: they stay in the second-level cache
+constexpr Size kDepth = 512;  // most rows of a panel
+constexpr Size kDeep = 1024;  // the same where C is dear: few row tiles, or turned ones
+constexpr Size kFewTiles = 24;
+constexpr Size kBlockX = 65536;             // elements of X in a block: they stay in the second-level cache
 constexpr Size kBlockWork = Size{1} << 19;  // multiplications per block that make a thread worth its while
 constexpr Size kWantedBlocks = 32;
+constexpr Size kGroup = 16;  // tiles of X that are packed by one task
+constexpr Size kRun = 16;    // steps of them that are packed in one go
+
+Size ceil_div(Size a, Size b) { return (a + b - 1) / b; }
+
+// `count` things shared evenly by `parts`: where part i begins.
+struct Parts {
+  Size parts, least, extra;
+  Parts(Size count = 0, Size parts = 1) : parts(parts), least(count / parts), extra(count % parts) {}
+  Size operator[](Size i) const { return i * least + std::min(i, extra); }
+  Size most() const { return least + (extra > 0); }
+};
 
 // The product in its parts: which operand is X, which Y, how it is cut.
 struct Plan {
   Size rows, cols, depth;  // of X Y
   Matrix x, y;
-  Size c_row, c_col;
-  bool swapped, packed;  // the roles of a and b; Y packed in whole before the product
-  Size tiles, panels;    // of MR rows, of kPanel columns
-  Size block_tiles, block_panels, row_blocks, col_blocks;
-  Size slices, slice;  // the depth is cut into `slices` of at most `slice`
+  bool swapped;                  // the roles of a and b
+  bool packs_x, packs_y, wide;   // before the blocks; few rows, wide tiles
+  bool fused;                    // Y is packed by the first tile of each panel
+  Size span;                     // columns of a tile
+  Size panels;                   // of `span` columns
+  Parts tiles;                   // the rows, by MR or one less
+  Parts row_blocks, col_blocks;  // the tiles, the panels
+  Parts slices;                  // the depth
 };
-
-Size ceil_div(Size a, Size b) { return (a + b - 1) / b; }
 
 // Estimated cost in vector steps: tiles with their waste, packing by transposition, transposed stores.
 double cost(Size rows, Size cols, Size depth, bool transposes, bool turned) {
@@ -47,19 +65,23 @@ double cost(Size rows, Size cols, Size depth, bool transposes, bool turned) {
          (turned ? 1.0 * double(rows) * double(cols) : 0.0);
 }
 
-// Wide blocks read X seldom, narrow ones share the work; rows are cut where the columns alone give too few blocks.
+// Rows are cut so that a block's X stays in the cache, columns to share the work, and rows again where columns are few.
 void cut(Plan& p) {
-  p.tiles = ceil_div(p.rows, MR), p.panels = ceil_div(p.cols, kPanel);
-  p.slices = std::max<Size>(1, ceil_div(p.depth, kDepth)), p.slice = ceil_div(p.depth, p.slices);
+  const bool y_ready = p.y.col == 1;
+  p.tiles = Parts(p.rows, ceil_div(p.rows, MR));
+  p.slices = Parts(p.depth, ceil_div(p.depth, p.tiles.parts <= kFewTiles || p.swapped ? kDeep : kDepth));
+  p.wide = p.rows <= tile::kWideRows && y_ready;
+  p.span = p.wide ? tile::choose_wide(p.rows).columns : kPanel;
+  p.panels = ceil_div(p.cols, p.span);
   const Size work = std::max<Size>(p.rows, 8) * p.cols * p.depth;  // few rows cost the reading of Y
-  const Size wanted = std::clamp<Size>(work / kBlockWork, 1, kWantedBlocks);
-  const Size most_rows = p.packed ? p.tiles : std::max<Size>(1, p.tiles / 8);  // a panel must serve some tiles
-  const Size widest = std::clamp<Size>(kBlockRows / std::max<Size>(p.slice, 1), 1, 8);
-  p.block_panels = std::clamp<Size>(p.panels * most_rows / wanted, 1, widest);
-  if (p.rows <= 3) p.block_panels = ceil_div(p.block_panels, 4) * 4;  // room for the wide tiles
-  p.col_blocks = ceil_div(p.panels, p.block_panels);
-  p.block_tiles = ceil_div(p.tiles, std::clamp<Size>(ceil_div(wanted, p.col_blocks), 1, most_rows));
-  p.row_blocks = ceil_div(p.tiles, p.block_tiles);
+  const Size wanted = std::clamp<Size>(work / p.slices.parts / kBlockWork, 1, kWantedBlocks);
+  Size rows = ceil_div(p.rows * p.slices.most(), kBlockX);
+  const Size cols = std::min(p.panels, ceil_div(wanted, rows));
+  rows = std::max(rows, std::min(std::max<Size>(1, p.tiles.parts / 4), ceil_div(wanted, cols)));
+  p.row_blocks = Parts(p.tiles.parts, rows), p.col_blocks = Parts(p.panels, cols);
+  p.fused = y_ready && rows == 1;
+  p.packs_y = !y_ready || (rows > 1 && p.tiles.parts > 2);
+  p.packs_x = p.x.row == 1 && p.x.col != 1 && p.panels > 1;
 }
 
 Plan plan(const Gemm& g) {
@@ -69,96 +91,121 @@ Plan plan(const Gemm& g) {
   p.rows = p.swapped ? g.n : g.m, p.cols = p.swapped ? g.m : g.n, p.depth = g.k;
   p.x = p.swapped ? Matrix{g.b.data, g.b.col, g.b.row} : g.a;
   p.y = p.swapped ? Matrix{g.a.data, g.a.col, g.a.row} : g.b;
-  p.c_row = p.swapped ? 1 : g.ldc, p.c_col = p.swapped ? g.ldc : 1;
-  p.packed = p.y.col != 1;
   cut(p);
   return p;
 }
 
-// First row of tile i when `rows` are shared evenly by `tiles`.
-Size tile_start(Size i, Size rows, Size tiles) { return i * (rows / tiles) + std::min(i, rows % tiles); }
-
-struct Job {
+// A slice of the product.
+struct Slice {
   const Gemm& g;
   const Plan& p;
-  Matrix x, y;
-  float* c;
-  const float* packed;  // all of Y in panels, or null
+  Size depth;
+  Matrix x, y;                 // from its top
+  float *packed_x, *packed_y;  // tiles and panels one after the other, or null
+  bool first, last;
 };
 
-// Offset of a panel in the packed Y.
-Size packed_at(const Plan& p, Size slice, Size panel) {
-  return (slice * p.slice * p.panels + panel * std::min(p.slice, p.depth - slice * p.slice)) * kPanel;
+// The tile's place in C and what happens there, at (row, column) of X Y.
+tile::Target target(const Slice& s, Size row, Size rows, Size column, Size columns) {
+  const Gemm& g = s.g;
+  const Size i = s.p.swapped ? column : row, j = s.p.swapped ? row : column;
+  const float* bias = g.bias ? g.bias + j : nullptr;
+  return {g.c + i * g.ldc + j,        g.ldc, rows,  columns, s.p.swapped, !s.first || g.accumulate,
+          s.last && (bias || g.relu), bias,  g.relu};
 }
 
-// One row tile against the panels first..last of slice s. `own` holds the panels of the block, packed by its first
-// tile.
-void run_row(const Job& job, Size s, Size row, Size rows, Matrix x, Size first, Size last, float* own, bool packs,
-             bool keep) {
-  const Plan& p = job.p;
-  const Size top = s * p.slice, depth = std::min(p.slice, p.depth - top), end = std::min(p.cols, last * kPanel);
-  const float* bias = s + 1 == p.slices ? job.g.bias : nullptr;
-  const float* panels = job.packed ? job.packed + packed_at(p, s, first) : own;
-  const tile::Multiply multiply = tile::choose<false>(rows);
-  const tile::Wide wide = keep || job.packed ? tile::Wide{} : tile::choose_wide(rows);
-  const Size span = wide.vectors * tile::W;
-  tile::Target t{job.c + row * p.c_row,          p.c_row, p.c_col, rows, 0, nullptr, nullptr, s > 0 || job.g.accumulate,
-                 job.g.relu && s + 1 == p.slices};
-  if (p.swapped && bias) t.row_bias = bias + row;
-  for (Size column = first * kPanel; column < end; column += t.cols) {
-    const float* in_place = job.y.data + top * job.y.row + column;
-    float* panel = own + (column - first * kPanel) * depth;
-    t.c = job.c + row * p.c_row + column * p.c_col, t.cols = std::min(kPanel, end - column);
-    if (!p.swapped && bias) t.col_bias = bias + column;
-    if (span && column + span <= end) {
-      t.cols = span;
-      wide.multiply(depth, x, in_place, job.y.row, nullptr, t);
-    } else if (packs && t.cols == kPanel && keep) {
-      tile::choose<true>(rows)(depth, x, in_place, job.y.row, panel, t);
-    } else if (packs && t.cols == kPanel) {
-      multiply(depth, x, in_place, job.y.row, nullptr, t);
+Matrix tile_of_x(const Slice& s, Size row, Size rows) {
+  return s.packed_x ? Matrix{s.packed_x + row * s.depth, 1, rows} : Matrix{s.x.data + row * s.x.row, s.x.row, s.x.col};
+}
+
+// Row tiles first..last against one panel of Y. `panel` is room for it.
+void run_panel(const Slice& s, Size first, Size last, Size column, Size columns, float* panel) {
+  const float* y = s.packed_y ? s.packed_y + column * s.depth : s.y.data + column;
+  Size y_row = s.packed_y ? kPanel : s.y.row;
+  bool pack = s.p.fused && last - first > 1;
+  if (!s.packed_y && columns < kPanel) {
+    tile::pack_panel(s.y, s.depth, column, columns, panel);
+    y = panel, y_row = kPanel, pack = false;
+  }
+  for (Size i = first; i < last; ++i) {
+    const Size row = s.p.tiles[i], rows = s.p.tiles[i + 1] - row;
+    const Matrix x = tile_of_x(s, row, rows);
+    (pack ? tile::choose<true>(rows) : tile::choose<false>(rows))(s.depth, x, y, y_row, panel,
+                                                                  target(s, row, rows, column, columns));
+    if (pack) y = panel, y_row = kPanel, pack = false;
+  }
+}
+
+void run_block(const Slice& s, Size row_block, Size col_block) {
+  const Plan& p = s.p;
+  const Size first = p.row_blocks[row_block], last = p.row_blocks[row_block + 1];
+  const Size end = std::min(p.cols, p.col_blocks[col_block + 1] * p.span);
+  float* panel = thread_scratch(kPanel * s.depth);
+  for (Size column = p.col_blocks[col_block] * p.span, columns; column < end; column += columns) {
+    columns = std::min(p.span, end - column);
+    if (p.wide && columns == p.span) {
+      tile::choose_wide(p.rows).multiply(s.depth, tile_of_x(s, 0, p.rows), s.y.data + column, s.y.row, nullptr,
+                                         target(s, 0, p.rows, column, columns));
     } else {
-      if (packs) tile::pack_panel(job.y, top, depth, column, t.cols, panel);
-      multiply(depth, x, panels + (column - first * kPanel) * depth, kPanel, nullptr, t);
+      columns = std::min(columns, kPanel);
+      run_panel(s, first, last, column, columns, panel);
     }
   }
 }
 
-void run_block(const Job& job, Size row_block, Size col_block) {
-  const Plan& p = job.p;
-  const Size first_tile = row_block * p.block_tiles, last_tile = std::min(p.tiles, first_tile + p.block_tiles);
-  const Size first = col_block * p.block_panels, last = std::min(p.panels, first + p.block_panels);
-  const bool keep = !job.packed && last_tile - first_tile > 1;  // a panel used once is not worth packing
-  const bool packs_x = job.x.row == 1 && job.x.col != 1 && last - first >= 4;
-  float* panels = thread_scratch(((last - first) * kPanel + MR) * p.slice);
-  float* rows_of_x = panels + (last - first) * kPanel * p.slice;
-  for (Size s = 0; s < p.slices; ++s)
-    for (Size i = first_tile; i < last_tile; ++i) {
-      const Size row = tile_start(i, p.rows, p.tiles), rows = tile_start(i + 1, p.rows, p.tiles) - row;
-      Matrix x{job.x.data + row * job.x.row + s * p.slice * job.x.col, job.x.row, job.x.col};
-      if (packs_x) {
-        tile::choose_pack(rows)(x, std::min(p.slice, p.depth - s * p.slice), rows_of_x);
-        x = {rows_of_x, 1, rows};
-      }
-      run_row(job, s, row, rows, x, first, last, panels, !job.packed && i == first_tile, keep);
+// A group of tiles, some steps of all of them at a time: neighbours share cache lines.
+void pack_group(const Slice& s, Size group) {
+  const Size last = std::min(s.p.tiles.parts, (group + 1) * kGroup);
+  for (Size top = 0; top < s.depth; top += kRun)
+    for (Size i = group * kGroup; i < last; ++i) {
+      const Size row = s.p.tiles[i], rows = s.p.tiles[i + 1] - row;
+      tile::choose_pack(rows)({s.x.data + row + top * s.x.col, 1, s.x.col}, std::min(kRun, s.depth - top),
+                              s.packed_x + row * s.depth + top * rows);
     }
 }
 
-void pack_all(const Plan& p, Matrix y, float* packed) {
-  parallel_for(p.slices * p.panels, row_grain(p.slice * kPanel * 2), [&](Size begin, Size end) {
+void pack(const Slice& s) {
+  const Size groups = s.packed_x ? ceil_div(s.p.tiles.parts, kGroup) : 0;
+  const Size fours = s.packed_y ? ceil_div(s.p.cols, 4 * kPanel) : 0;
+  parallel_for(groups + fours, row_grain(s.depth * 4 * kPanel), [&](Size begin, Size end) {
     for (Size task = begin; task < end; ++task) {
-      const Size s = task / p.panels, j = task % p.panels, top = s * p.slice;
-      tile::pack_panel(y, top, std::min(p.slice, p.depth - top), j * kPanel, std::min(kPanel, p.cols - j * kPanel),
-                       packed + packed_at(p, s, j));
+      const Size column = (task - groups) * 4 * kPanel;
+      if (task < groups)
+        pack_group(s, task);
+      else
+        tile::pack_panels(s.y, s.depth, column, std::min(4 * kPanel, s.p.cols - column), s.packed_y + column * s.depth);
     }
   });
 }
 
+void multiply(const Gemm& g) {
+  const Plan p = plan(g);
+  const Size depth = p.slices.most(), blocks = p.row_blocks.parts * p.col_blocks.parts;
+  const Scratch<float> packed_x(p.packs_x ? p.rows * depth : 0), packed_y(p.packs_y ? p.panels * kPanel * depth : 0);
+  for (Size i = 0; i < p.slices.parts; ++i) {
+    const Size top = p.slices[i];
+    const Slice s{g,
+                  p,
+                  p.slices[i + 1] - top,
+                  {p.x.data + top * p.x.col, p.x.row, p.x.col},
+                  {p.y.data + top * p.y.row, p.y.row, p.y.col},
+                  p.packs_x ? packed_x.data() : nullptr,
+                  p.packs_y ? packed_y.data() : nullptr,
+                  i == 0,
+                  i + 1 == p.slices.parts};
+    pack(s);
+    const Size work = std::max<Size>(1, p.rows * p.cols * s.depth / blocks);
+    parallel_for(blocks, std::max<Size>(1, kBlockWork / 2 / work), [&](Size begin, Size end) {
+      for (Size block = begin; block < end; ++block)
+        run_block(s, block / p.col_blocks.parts, block % p.col_blocks.parts);
+    });
+  }
+}
+
 // No steps at all: C is the bias, or zero.
-void fill_empty(const Gemm& g, Size count, Size c_step) {
-  for (Size i = 0; i < count && !g.accumulate; ++i)
-    for (Size r = 0; r < g.m; ++r)
-      for (Size j = 0; j < g.n; ++j) g.c[i * c_step + r * g.ldc + j] = g.bias ? tile::clipped(g.bias[j], g.relu) : 0.0f;
+void fill_empty(const Gemm& g) {
+  for (Size r = 0; r < g.m && !g.accumulate; ++r)
+    for (Size j = 0; j < g.n; ++j) g.c[r * g.ldc + j] = g.bias ? tile::clipped(g.bias[j], g.relu) : 0.0f;
 }
 
 // a (few rows) b^T, both with rows in one piece: scalar products read the large operand once, as it lies.
@@ -186,27 +233,22 @@ void multiply_few_rows(const Gemm& g) {
   });
 }
 
+void gemm_one(const Gemm& g) { g.k == 0 ? fill_empty(g) : few_rows(g) ? multiply_few_rows(g) : multiply(g); }
+
 }  // namespace
 
-void gemm(const Gemm& g, Size count, Size a_step, Size b_step, Size c_step) {
-  if (g.m == 0 || g.n == 0 || count == 0) return;
-  if (g.k == 0) return fill_empty(g, count, c_step);
-  if (count == 1 && few_rows(g)) return multiply_few_rows(g);
-  const Plan p = plan(g);
-  const Size x_step = p.swapped ? b_step : a_step, y_step = p.swapped ? a_step : b_step;
-  const Size copies = y_step ? count : 1, packed_size = p.panels * kPanel * p.depth;
-  const Scratch<float> packed(p.packed ? copies * packed_size : 0);
-  const auto at = [](Matrix matrix, Size offset) { return Matrix{matrix.data + offset, matrix.row, matrix.col}; };
-  for (Size i = 0; p.packed && i < copies; ++i) pack_all(p, at(p.y, i * y_step), packed.data() + i * packed_size);
-  const Size blocks = p.row_blocks * p.col_blocks, work = std::max<Size>(1, p.rows * p.cols * p.depth / blocks);
-  parallel_for(count * blocks, std::max<Size>(1, kBlockWork / 2 / work), [&](Size begin, Size end) {
-    for (Size task = begin; task < end; ++task) {
-      const Size i = task / blocks, block = task % blocks;
-      const float* panels = p.packed ? packed.data() + (y_step ? i : 0) * packed_size : nullptr;
-      const Job job{g, p, at(p.x, i * x_step), at(p.y, i * y_step), g.c + i * c_step, panels};
-      run_block(job, block % p.row_blocks, block / p.row_blocks);
+void gemm(const Gemm& first, Size count, Size a_step, Size b_step, Size c_step) {
+  if (first.m == 0 || first.n == 0 || count == 0) return;
+  const auto run = [&](Size begin, Size end) {
+    for (Size i = begin; i < end; ++i) {
+      Gemm g = first;
+      g.a.data += i * a_step, g.b.data += i * b_step, g.c += i * c_step;
+      gemm_one(g);
     }
-  });
+  };
+  const Size work = first.m * first.n * first.k;
+  if (count < 8 && work > 4 * kBlockWork) return run(0, count);
+  parallel_for(count, std::max<Size>(1, kBlockWork / 2 / std::max<Size>(1, work)), run);
 }
 
 }  // namespace minigrad

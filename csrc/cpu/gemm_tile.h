@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "cpu/gemm.h"
@@ -28,21 +29,25 @@ using Vec = VFloat::Vec;  // bare vectors: g++ keeps an array of them in registe
 inline Vec load(const float* p) { return VFloat::load(p).v; }
 inline void store(float* p, Vec v) { VFloat(v).store(p); }
 
-// Where a tile goes: C, its strides, and what is added on the way.
-struct Target {
-  float* c;
-  Size row, col;          // one of the two is 1
-  Size rows, cols;        // of the tile
-  const float* row_bias;  // per row of the tile, or null
-  const float* col_bias;  // per column, or null
-  bool add, relu;         // C += instead of C =; negative results become 0
-};
-
-// NaN passes.
-template <class V>
-V clipped(V value, bool relu) {
-  return relu ? (value < V{} ? V{} : value) : value;
+// Rows that lie far apart are no pattern that the hardware sees in time.
+constexpr Size kAhead = 16;
+inline void prefetch(const float* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p);
+#endif
 }
+
+// Where a tile goes and what happens to it on the way.
+struct Target {
+  float* c;  // C at the tile's corner
+  Size ldc;
+  Size rows, cols;    // of the tile
+  bool turned;        // its rows are columns of C
+  bool add;           // C += instead of C =
+  bool finish;        // whether the rest is looked at
+  const float* bias;  // per column of C, or null
+  bool relu;
+};
 
 #if defined(__GNUC__)
 #define MINIGRAD_NOINLINE __attribute__((noinline))  // one body for all tiles keeps the build short
@@ -50,15 +55,30 @@ V clipped(V value, bool relu) {
 #define MINIGRAD_NOINLINE
 #endif
 
-// Any tile, element by element: `width` floats to a row.
-MINIGRAD_NOINLINE inline void store_any(const float* tile, Size width, const Target& t) {
-  for (Size i = 0; i < t.rows; ++i)
-    for (Size j = 0; j < t.cols; ++j) {
-      float& c = t.c[i * t.row + j * t.col];
-      const float bias = (t.row_bias ? t.row_bias[i] : 0.0f) + (t.col_bias ? t.col_bias[j] : 0.0f);
-      const float value = tile[i * width + j] + bias;
-      c = clipped(t.add ? c + value : value, t.relu);
-    }
+// NaN passes.
+template <class V>
+V clipped(V value, bool relu) {
+  return relu ? (value < V{} ? V{} : value) : value;
+}
+
+// `n` neighbours of a row of C, at (i, j) from the tile's corner. A constant n makes short work of it.
+template <class Count>
+void emit(VFloat value, const Target& t, Size i, Size j, Count n) {
+  float* c = t.c + i * t.ldc + j;
+  if (t.finish && t.bias) value += VFloat::load(t.bias + j, n);
+  if (t.add) value = VFloat::load(c, n) + value;
+  VFloat(clipped(value.v, t.finish && t.relu)).store(c, n);
+}
+template <Size n>
+using Constant = std::integral_constant<Size, n>;
+
+// A tile of `width` floats to a row that is a part of C as it lies.
+MINIGRAD_NOINLINE inline void store_rows(const float* tile, Size width, const Target& t) {
+  for (Size i = 0; i < t.rows; ++i) {
+    Size j = 0;
+    for (; j + W <= t.cols; j += W) emit(VFloat::load(tile + i * width + j), t, i, j, Constant<W>());
+    if (j < t.cols) emit(VFloat::load(tile + i * width + j), t, i, j, t.cols - j);
+  }
 }
 
 // W rows of `from`, `width` apart, as W columns of `to`.
@@ -69,21 +89,22 @@ MINIGRAD_NOINLINE inline void turn(const float* from, Size width, float* to) {
   for (Size i = 0; i < W; ++i) square[i].store(to + i * W);
 }
 
-// A whole tile of R rows that are columns of C. `tile` has room for R rounded up to a multiple of W.
+// A tile of R rows that are columns of C. `tile` has room for R rounded up to a multiple of W.
 template <int R>
 MINIGRAD_NOINLINE void store_turned(const float* tile, Size width, const Target& t) {
   alignas(64) float square[W * W];
-  for (Size j = 0; j < t.cols; j += W)
-    for (int top = 0; top < R; top += W) {
+  for (Size j = 0; j < t.cols; j += W) {
+    const Size count = std::min(W, t.cols - j);
+    Size top = 0;
+    for (; top + W <= R; top += W) {
       turn(tile + top * width + j, width, square);
-      const int rows = std::min<int>(W, R - top);
-      const VFloat bias = t.row_bias ? VFloat::load(t.row_bias + top, rows) : VFloat(0.0f);
-      for (int l = 0; l < W; ++l) {
-        float* c = t.c + top + (j + l) * t.col;
-        const VFloat value = VFloat::load(square + l * W) + bias;
-        VFloat(clipped((t.add ? VFloat::load(c, rows) + value : value).v, t.relu)).store(c, rows);
-      }
+      for (Size l = 0; l < count; ++l) emit(VFloat::load(square + l * W), t, j + l, top, Constant<W>());
     }
+    if constexpr (R % W != 0) {
+      turn(tile + top * width + j, width, square);
+      for (Size l = 0; l < count; ++l) emit(VFloat::load(square + l * W), t, j + l, top, Constant<R % W>());
+    }
+  }
 }
 
 // `depth` steps of an R x (N W) tile. With `pack`, the rows of Y are copied to the panel on their way through.
@@ -91,12 +112,14 @@ template <int R, int N, bool pack>
 void multiply(Size depth, Matrix x, const float* y, Size y_row, float* panel, const Target& t) {
   Vec acc[R][N] = {};
   const float* px = x.data;
+#pragma GCC unroll 4
   for (Size p = 0; p < depth; ++p) {
     Vec row[N];
     for (int v = 0; v < N; ++v) row[v] = load(y + v * W);
     if constexpr (pack) {
       for (int v = 0; v < N; ++v) store(panel + v * W, row[v]);
       panel += N * W;
+      prefetch(y + kAhead * y_row), prefetch(y + kAhead * y_row + N * W - 1);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i) {
@@ -107,16 +130,17 @@ void multiply(Size depth, Matrix x, const float* y, Size y_row, float* panel, co
     px += x.col;
     y += y_row;
   }
-  const bool whole = t.cols == N * W;
-  if (whole && t.col == 1 && !t.row_bias) {
+  if (!t.finish && !t.turned && t.cols == N * W) {
+    if (t.add) {
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+        for (int v = 0; v < N; ++v) acc[i][v] = load(t.c + i * t.ldc + v * W) + acc[i][v];
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8
-      for (int v = 0; v < N; ++v) {
-        float* c = t.c + i * t.row + v * W;
-        const Vec value = t.col_bias ? acc[i][v] + load(t.col_bias + v * W) : acc[i][v];
-        store(c, clipped(t.add ? load(c) + value : value, t.relu));
-      }
+      for (int v = 0; v < N; ++v) store(t.c + i * t.ldc + v * W, acc[i][v]);
     return;
   }
   // By way of memory, so that no other function sees `acc`: g++ would keep it there from the start.
@@ -125,10 +149,7 @@ void multiply(Size depth, Matrix x, const float* y, Size y_row, float* panel, co
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8
     for (int v = 0; v < N; ++v) store(spilled + (i * N + v) * W, acc[i][v]);
-  if (whole && t.row == 1 && !t.col_bias)
-    store_turned<R>(spilled, N * W, t);
-  else
-    store_any(spilled, N * W, t);
+  t.turned ? store_turned<R>(spilled, N * W, t) : store_rows(spilled, N * W, t);
 }
 
 using Multiply = void (*)(Size, Matrix, const float*, Size, float*, const Target&);
@@ -144,20 +165,20 @@ Multiply choose(Size rows) {
   return choose<pack>(rows, std::make_integer_sequence<int, kRows>{});
 }
 
-// For few rows, wider tiles that keep enough multiply-adds in flight; `vectors` is 0 where there is none.
+// For few rows, wider tiles that keep enough multiply-adds in flight.
 struct Wide {
   Multiply multiply;
-  Size vectors;
+  Size columns;
 };
 inline Wide choose_wide(Size rows) {
-  if (rows == 1) return {&multiply<1, 8, false>, 8};
-  if (rows <= 3) return {rows == 2 ? &multiply<2, 4, false> : &multiply<3, 4, false>, 4};
-  return {nullptr, 0};
+  if (rows == 1) return {&multiply<1, 8, false>, 8 * W};
+  return {rows == 2 ? &multiply<2, 4, false> : &multiply<3, 4, false>, 4 * W};
 }
+constexpr Size kWideRows = 3;
 
-// Columns first.. of y, `depth` rows from `top`, into a panel; missing columns become zeros.
-inline void pack_panel(Matrix y, Size top, Size depth, Size first, Size columns, float* panel) {
-  const float* source = y.data + top * y.row + first * y.col;
+// Columns first.. of y, `depth` rows, into a panel; missing columns become zeros.
+inline void pack_panel(Matrix y, Size depth, Size first, Size columns, float* panel) {
+  const float* source = y.data + first * y.col;
   if (y.col == 1) {
     for (Size p = 0; p < depth; ++p, source += y.row, panel += kPanel) {
       for (Size j = 0; j < columns; ++j) panel[j] = source[j];
@@ -173,10 +194,35 @@ inline void pack_panel(Matrix y, Size top, Size depth, Size first, Size columns,
   }
 }
 
-// The rows of a tile of X, stored by columns, side by side: R floats for each step.
+// `count` panels side by side of a y that lies by rows, row by row.
+template <int count>
+void copy_panels(const float* y, Size y_row, Size depth, float* panels) {
+  for (Size p = 0; p < depth; ++p, y += y_row)
+    for (int j = 0; j < count; ++j)
+      for (int v = 0; v < kVectors; ++v) store(panels + (j * depth + p) * kPanel + v * W, load(y + j * kPanel + v * W));
+}
+
+// Columns first.., into panels one after the other.
+inline void pack_panels(Matrix y, Size depth, Size first, Size columns, float* panels) {
+  Size j = 0;
+  if (y.col == 1) {
+    for (; j + 4 * kPanel <= columns; j += 4 * kPanel)
+      copy_panels<4>(y.data + first + j, y.row, depth, panels + j * depth);
+    for (; j + kPanel <= columns; j += kPanel) copy_panels<1>(y.data + first + j, y.row, depth, panels + j * depth);
+  }
+  for (; j < columns; j += kPanel) pack_panel(y, depth, first + j, std::min(kPanel, columns - j), panels + j * depth);
+}
+
+// The rows of a tile of X that lies by columns, side by side: R floats for each step. Whole vectors are copied, what is
+// too much is written over by the next step; `out` is not touched beyond the last.
 template <int R>
 void pack_rows(Matrix x, Size depth, float* out) {
-  for (Size p = 0; p < depth; ++p, x.data += x.col, out += R) std::memcpy(out, x.data, R * sizeof(float));
+  constexpr int vectors = (R + W - 1) / W;
+  for (Size p = 0; p + 1 < depth; ++p, x.data += x.col, out += R) {
+    for (int v = 0; v < vectors; ++v) store(out + v * W, load(x.data + v * W));
+    prefetch(x.data + kAhead * x.col);
+  }
+  std::memcpy(out, x.data, R * sizeof(float));
 }
 
 using PackRows = void (*)(Matrix, Size, float*);
