@@ -109,9 +109,8 @@ struct Slice {
 tile::Target target(const Slice& s, Size row, Size rows, Size column, Size columns) {
   const Gemm& g = s.g;
   const Size i = s.p.swapped ? column : row, j = s.p.swapped ? row : column;
-  const float* bias = g.bias ? g.bias + j : nullptr;
-  return {g.c + i * g.ldc + j,        g.ldc, rows,  columns, s.p.swapped, !s.first || g.accumulate,
-          s.last && (bias || g.relu), bias,  g.relu};
+  const float* bias = g.bias && s.last ? g.bias + j : nullptr;
+  return {g.c + i * g.ldc + j, g.ldc, rows, columns, bias, s.p.swapped, !s.first || g.accumulate, s.last && g.relu};
 }
 
 Matrix tile_of_x(const Slice& s, Size row, Size rows) {

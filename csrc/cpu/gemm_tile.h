@@ -42,11 +42,10 @@ struct Target {
   float* c;  // C at the tile's corner
   Size ldc;
   Size rows, cols;    // of the tile
+  const float* bias;  // per column of C, or null
   bool turned;        // its rows are columns of C
   bool add;           // C += instead of C =
-  bool finish;        // whether the rest is looked at
-  const float* bias;  // per column of C, or null
-  bool relu;
+  bool relu;          // negative results become 0
 };
 
 #if defined(__GNUC__)
@@ -61,50 +60,69 @@ V clipped(V value, bool relu) {
   return relu ? (value < V{} ? V{} : value) : value;
 }
 
-// `n` neighbours of a row of C, at (i, j) from the tile's corner. A constant n makes short work of it.
-template <class Count>
-void emit(VFloat value, const Target& t, Size i, Size j, Count n) {
-  float* c = t.c + i * t.ldc + j;
-  if (t.finish && t.bias) value += VFloat::load(t.bias + j, n);
-  if (t.add) value = VFloat::load(c, n) + value;
-  VFloat(clipped(value.v, t.finish && t.relu)).store(c, n);
+// N / 2 lanes of x from `first`.
+template <int first, int N, int... I>
+Simd<float, N / 2> half(Simd<float, N> x, std::integer_sequence<int, I...>) {
+#if defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 12)
+  if constexpr (N > 2) return Simd<float, N / 2>(__builtin_shufflevector(x.v, x.v, (first + I)...));
+#endif
+  return Simd<float, N / 2>::load(reinterpret_cast<const float*>(&x.v) + first);
 }
-template <Size n>
-using Constant = std::integral_constant<Size, n>;
+
+// The first n lanes to p, n a constant: by halves, which spares the way through memory that store(p, n) takes.
+template <int n, int N>
+void store_first(Simd<float, N> x, float* p) {
+  constexpr auto lanes = std::make_integer_sequence<int, N / 2>{};
+  if constexpr (n == N) {
+    x.store(p);
+  } else if constexpr (n <= N / 2) {
+    store_first<n>(half<0>(x, lanes), p);
+  } else {
+    half<0>(x, lanes).store(p);
+    store_first<n - N / 2>(half<N / 2>(x, lanes), p + N / 2);
+  }
+}
+
+// `n` neighbours of a row of C; a constant n makes short work of it.
+template <class Count>
+void emit(VFloat value, float* c, const Target& t, Count n) {
+  if (t.add) value += VFloat::load(c, n);
+  value = clipped(value.v, t.relu);
+  if constexpr (std::is_same_v<Count, Size>)
+    value.store(c, n);
+  else
+    store_first<Count::value>(value, c);
+}
+template <int n>
+using Constant = std::integral_constant<int, n>;
 
 // A tile of `width` floats to a row that is a part of C as it lies.
 MINIGRAD_NOINLINE inline void store_rows(const float* tile, Size width, const Target& t) {
-  for (Size i = 0; i < t.rows; ++i) {
-    Size j = 0;
-    for (; j + W <= t.cols; j += W) emit(VFloat::load(tile + i * width + j), t, i, j, Constant<W>());
-    if (j < t.cols) emit(VFloat::load(tile + i * width + j), t, i, j, t.cols - j);
+  for (Size i = 0; i < t.rows; ++i)
+    for (Size j = 0; j < t.cols; j += W) {
+      const Size n = std::min(W, t.cols - j);
+      const VFloat value = VFloat::load(tile + i * width + j);
+      emit(t.bias ? value + VFloat::load(t.bias + j, n) : value, t.c + i * t.ldc + j, t, n);
+    }
+}
+
+// R rows of a tile, at most W, that are columns of C.
+template <int R>
+void store_columns(const float* tile, Size width, const Target& t, int left) {
+  const VFloat bias = t.bias ? VFloat::load(t.bias + left, R) : VFloat(0.0f);
+  for (Size j = 0; j < t.cols; j += W) {
+    VFloat square[W];
+    for (int i = 0; i < W; ++i) square[i] = i < R ? VFloat::load(tile + (left + i) * width + j) : bias;
+    transpose(square);
+    float* c = t.c + j * t.ldc + left;
+    for (Size l = 0; l < std::min(W, t.cols - j); ++l, c += t.ldc) emit(square[l] + bias, c, t, Constant<R>());
   }
 }
 
-// W rows of `from`, `width` apart, as W columns of `to`.
-MINIGRAD_NOINLINE inline void turn(const float* from, Size width, float* to) {
-  VFloat square[W];
-  for (Size i = 0; i < W; ++i) square[i] = VFloat::load(from + i * width);
-  transpose(square);
-  for (Size i = 0; i < W; ++i) square[i].store(to + i * W);
-}
-
-// A tile of R rows that are columns of C. `tile` has room for R rounded up to a multiple of W.
 template <int R>
 MINIGRAD_NOINLINE void store_turned(const float* tile, Size width, const Target& t) {
-  alignas(64) float square[W * W];
-  for (Size j = 0; j < t.cols; j += W) {
-    const Size count = std::min(W, t.cols - j);
-    Size top = 0;
-    for (; top + W <= R; top += W) {
-      turn(tile + top * width + j, width, square);
-      for (Size l = 0; l < count; ++l) emit(VFloat::load(square + l * W), t, j + l, top, Constant<W>());
-    }
-    if constexpr (R % W != 0) {
-      turn(tile + top * width + j, width, square);
-      for (Size l = 0; l < count; ++l) emit(VFloat::load(square + l * W), t, j + l, top, Constant<R % W>());
-    }
-  }
+  for (int left = 0; left + W <= R; left += W) store_columns<W>(tile, width, t, left);
+  if constexpr (R % W != 0) store_columns<R % W>(tile, width, t, R / W * W);
 }
 
 // `depth` steps of an R x (N W) tile. With `pack`, the rows of Y are copied to the panel on their way through.
@@ -130,21 +148,36 @@ void multiply(Size depth, Matrix x, const float* y, Size y_row, float* panel, co
     px += x.col;
     y += y_row;
   }
-  if (!t.finish && !t.turned && t.cols == N * W) {
-    if (t.add) {
+  if (!t.turned && t.cols == N * W) {
+    float* const c = t.c;
+    const Size ldc = t.ldc;
+    const bool add = t.add, relu = t.relu;
+    if (const float* bias = t.bias) {
 #pragma GCC unroll 16
       for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8
-        for (int v = 0; v < N; ++v) acc[i][v] = load(t.c + i * t.ldc + v * W) + acc[i][v];
+        for (int v = 0; v < N; ++v) acc[i][v] += load(bias + v * W);
+    }
+    if (add) {
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+        for (int v = 0; v < N; ++v) acc[i][v] += load(c + i * ldc + v * W);
+    }
+    if (relu) {
+#pragma GCC unroll 16
+      for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+        for (int v = 0; v < N; ++v) acc[i][v] = clipped(acc[i][v], true);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8
-      for (int v = 0; v < N; ++v) store(t.c + i * t.ldc + v * W, acc[i][v]);
+      for (int v = 0; v < N; ++v) store(c + i * ldc + v * W, acc[i][v]);
     return;
   }
   // By way of memory, so that no other function sees `acc`: g++ would keep it there from the start.
-  alignas(64) float spilled[(R + W - 1) / W * W * N * W];  // room for whole squares
+  alignas(64) float spilled[R * N * W];
 #pragma GCC unroll 16
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 8
