@@ -31,8 +31,11 @@ constexpr Size kFewTiles = 24;
 constexpr Size kBlockX = 65536;             // elements of X in a block: they stay in the second-level cache
 constexpr Size kBlockWork = Size{1} << 19;  // multiplications per block that make a thread worth its while
 constexpr Size kWantedBlocks = 32;
-constexpr Size kGroup = 16;  // tiles of X that are packed by one task
-constexpr Size kRun = 16;    // steps of them that are packed in one go
+constexpr Size kSmallX = 8192;   // elements of few rows that stay in the first-level cache
+constexpr Size kSmallC = 16384;  // elements of a C that
+constexpr Size kPart = 512;      // threads share in parts of at least so many steps
+constexpr Size kGroup = 16;      // tiles of X that are packed by one task
+constexpr Size kRun = 16;        // steps of them that are packed in one go
 
 Size ceil_div(Size a, Size b) { return (a + b - 1) / b; }
 
@@ -207,9 +210,12 @@ void fill_empty(const Gemm& g) {
     for (Size j = 0; j < g.n; ++j) g.c[r * g.ldc + j] = g.bias ? tile::clipped(g.bias[j], g.relu) : 0.0f;
 }
 
-// a (few rows) b^T, both with rows in one piece: scalar products read the large operand once, as it lies.
+// a (few rows) b^T, both with rows in one piece: scalar products read the large operand once, as it lies, while the
+// small one stays in the first-level cache.
 bool few_rows(const Gemm& g) {
-  return std::min(g.m, g.n) <= tile::kDotRows && g.a.col == 1 && g.b.row == 1 && !g.accumulate && g.k >= 4 * tile::W;
+  const Size few = std::min(g.m, g.n);
+  return (few <= 4 || (few <= tile::kDotRows && few * g.k <= kSmallX)) && g.a.col == 1 && g.b.row == 1 &&
+         !g.accumulate && g.k >= 4 * tile::W;
 }
 
 void multiply_few_rows(const Gemm& g) {
@@ -232,7 +238,32 @@ void multiply_few_rows(const Gemm& g) {
   });
 }
 
-void gemm_one(const Gemm& g) { g.k == 0 ? fill_empty(g) : few_rows(g) ? multiply_few_rows(g) : multiply(g); }
+// A small C and a long depth: the threads share the depth. How often it is cut depends on the shape alone.
+bool deep(const Gemm& g) { return g.m * g.n <= kSmallC && g.k >= 4 * kPart; }
+
+void multiply_deep(const Gemm& g) {
+  const Parts parts(g.k, std::min<Size>(16, g.k / kPart));
+  const Size size = g.m * g.n;
+  const Scratch<float> sums(parts.parts * size);
+  parallel_for(parts.parts, 1, [&](Size begin, Size end) {
+    for (Size i = begin; i < end; ++i) {
+      const Size top = parts[i];
+      const Matrix a{g.a.data + top * g.a.col, g.a.row, g.a.col}, b{g.b.data + top * g.b.row, g.b.row, g.b.col};
+      multiply({g.m, g.n, parts[i + 1] - top, a, b, &sums[i * size], g.n});
+    }
+  });
+  parallel_for(g.m, row_grain(g.n * parts.parts), [&](Size begin, Size end) {
+    for (Size i = 1; i < parts.parts; ++i)
+      for (Size at = begin * g.n; at < end * g.n; ++at) sums[at] += sums[i * size + at];
+    tile::store_rows(&sums[begin * g.n], g.n,
+                     {g.c + begin * g.ldc, g.ldc, end - begin, g.n, g.bias, false, g.accumulate, g.relu});
+  });
+}
+
+void gemm_one(const Gemm& g) {
+  if (g.k == 0) return fill_empty(g);
+  few_rows(g) ? multiply_few_rows(g) : deep(g) ? multiply_deep(g) : multiply(g);
+}
 
 }  // namespace
 

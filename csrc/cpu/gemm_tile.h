@@ -98,12 +98,15 @@ using Constant = std::integral_constant<int, n>;
 
 // A tile of `width` floats to a row that is a part of C as it lies.
 MINIGRAD_NOINLINE inline void store_rows(const float* tile, Size width, const Target& t) {
-  for (Size i = 0; i < t.rows; ++i)
-    for (Size j = 0; j < t.cols; j += W) {
-      const Size n = std::min(W, t.cols - j);
-      const VFloat value = VFloat::load(tile + i * width + j);
-      emit(t.bias ? value + VFloat::load(t.bias + j, n) : value, t.c + i * t.ldc + j, t, n);
-    }
+  const auto some = [&](Size i, Size j, auto n) {
+    const VFloat value = VFloat::load(tile + i * width + j);
+    emit(t.bias ? value + VFloat::load(t.bias + j, n) : value, t.c + i * t.ldc + j, t, n);
+  };
+  for (Size i = 0; i < t.rows; ++i) {
+    Size j = 0;
+    for (; j + W <= t.cols; j += W) some(i, j, Constant<W>());
+    if (j < t.cols) some(i, j, t.cols - j);
+  }
 }
 
 // R rows of a tile, at most W, that are columns of C.
@@ -266,31 +269,53 @@ PackRows choose_pack(Size rows, std::integer_sequence<int, R...>) {
 }
 inline PackRows choose_pack(Size rows) { return choose_pack(rows, std::make_integer_sequence<int, kRows>{}); }
 
-// Scalar products of `R` rows of a with 4 (or fewer) rows of b, all of length k: c[i * c_row + j * c_col].
+// The sums of the lanes of R vectors, as lanes.
+template <int R>
+VFloat sums(const Vec (&acc)[R]) {
+  VFloat square[W], total(0.0f);
+  for (int i = 0; i < W; ++i) square[i] = i < R ? VFloat(acc[i < R ? i : 0]) : VFloat(0.0f);
+  transpose(square);
+  for (int i = 0; i < W; ++i) total += square[i];
+  return total;
+}
+
+// Scalar products of R rows of a with `b_rows` rows of b, all of length k: c[i * c_row + j * c_col]. The rows of b are
+// read one after the other, as they lie in memory: nothing streams faster.
 template <int R>
 void dots(Size k, const float* a, Size a_row, const float* b, Size b_row, Size b_rows, float* c, Size c_row,
           Size c_col) {
-  Vec acc[R][4] = {};
-  const float* rows[4];
-  for (int j = 0; j < 4; ++j) rows[j] = b + std::min<Size>(j, b_rows - 1) * b_row;
-  for (Size p = 0; p < k; p += W) {
-    const Size n = std::min(W, k - p);
-    Vec from_b[4];
-    for (int j = 0; j < 4; ++j) from_b[j] = n == W ? load(rows[j] + p) : VFloat::load(rows[j] + p, n).v;
-#pragma GCC unroll 4
-    for (int i = 0; i < R; ++i) {
-      const Vec from_a = n == W ? load(a + i * a_row + p) : VFloat::load(a + i * a_row + p, n).v;
-#pragma GCC unroll 4
-      for (int j = 0; j < 4; ++j) acc[i][j] += from_a * from_b[j];
+  constexpr int U = R == 1 ? 8 : R == 2 ? 4 : R <= 4 ? 2 : 1;  // enough multiply-adds in flight
+  for (Size j = 0; j < b_rows; ++j, b += b_row) {
+    Vec acc[U][R] = {};
+    Size p = 0;
+    for (; p + U * W <= k; p += U * W)
+#pragma GCC unroll 8
+      for (int u = 0; u < U; ++u) {
+        const Vec from_b = load(b + p + u * W);
+#pragma GCC unroll 8
+        for (int i = 0; i < R; ++i) acc[u][i] += load(a + i * a_row + p + u * W) * from_b;
+      }
+    for (; p < k; p += W) {
+      const Size n = std::min(W, k - p);
+#pragma GCC unroll 8
+      for (int i = 0; i < R; ++i) acc[0][i] += VFloat::load(a + i * a_row + p, n).v * VFloat::load(b + p, n).v;
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < R; ++i)
+#pragma GCC unroll 8
+      for (int u = 1; u < U; ++u) acc[0][i] += acc[u][i];
+    if constexpr (R <= 2 || R > W) {
+      for (int i = 0; i < R; ++i) c[i * c_row + j * c_col] = sum(VFloat(acc[0][i]));
+    } else {
+      const VFloat total = sums<R>(acc[0]);
+      for (int i = 0; i < R; ++i) c[i * c_row + j * c_col] = total[i];
     }
   }
-  for (int i = 0; i < R; ++i)
-    for (Size j = 0; j < b_rows; ++j) c[i * c_row + j * c_col] = sum(VFloat(acc[i][j]));
 }
 
 using Dots = void (*)(Size, const float*, Size, const float*, Size, Size, float*, Size, Size);
-constexpr Dots kDots[] = {&dots<1>, &dots<2>, &dots<3>, &dots<4>};
-constexpr Size kDotRows = 4;
+constexpr Dots kDots[] = {&dots<1>, &dots<2>, &dots<3>, &dots<4>, &dots<5>, &dots<6>, &dots<7>, &dots<8>};
+constexpr Size kDotRows = 8;
 
 }  // namespace tile
 }  // namespace minigrad
