@@ -31,11 +31,12 @@ constexpr Size kFewTiles = 24;
 constexpr Size kBlockX = 65536;             // elements of X in a block: they stay in the second-level cache
 constexpr Size kBlockWork = Size{1} << 19;  // multiplications per block that make a thread worth its while
 constexpr Size kWantedBlocks = 32;
-constexpr Size kSmallX = 8192;   // elements of few rows that stay in the first-level cache
-constexpr Size kSmallC = 16384;  // elements of a C that
-constexpr Size kPart = 512;      // threads share in parts of at least so many steps
-constexpr Size kGroup = 16;      // tiles of X that are packed by one task
-constexpr Size kRun = 16;        // steps of them that are packed in one go
+constexpr Size kSmallX = 8192;               // elements of few rows that stay in the first-level cache
+constexpr Size kSmallC = 16384;              // elements of a C that
+constexpr Size kPart = 512;                  // threads share in parts of at least so many steps
+constexpr Size kMostPacked = Size{1} << 21;  // elements packed at a time
+constexpr Size kGroup = 16;                  // tiles of X that are packed by one task
+constexpr Size kRun = 16;                    // steps of them that are packed in one go
 
 Size ceil_div(Size a, Size b) { return (a + b - 1) / b; }
 
@@ -180,10 +181,24 @@ void pack(const Slice& s) {
   });
 }
 
+// The product in two halves, where packing it as one would take too much memory.
+template <class F>
+void halve(const Gemm& g, bool rows, const F& f) {
+  Gemm one = g, two = g;
+  const Size half = (rows ? g.m : g.n) / 2;
+  (rows ? one.m : one.n) = half, (rows ? two.m : two.n) -= half;
+  two.a.data += rows ? half * g.a.row : 0, two.b.data += rows ? 0 : half * g.b.col;
+  two.c += rows ? half * g.ldc : half, two.bias += g.bias && !rows ? half : 0;
+  f(one), f(two);
+}
+
 void multiply(const Gemm& g) {
   const Plan p = plan(g);
   const Size depth = p.slices.most(), blocks = p.row_blocks.parts * p.col_blocks.parts;
-  const Scratch<float> packed_x(p.packs_x ? p.rows * depth : 0), packed_y(p.packs_y ? p.panels * kPanel * depth : 0);
+  const Size x_size = p.packs_x ? p.rows * depth : 0, y_size = p.packs_y ? p.panels * kPanel * depth : 0;
+  if (std::max(x_size, y_size) > kMostPacked) return halve(g, p.swapped == (y_size > x_size), multiply);
+  float* const panel = thread_scratch(kPanel * depth + x_size + y_size);  // for run_block on this thread
+  float *const packed_x = panel + kPanel * depth, *const packed_y = packed_x + x_size;
   for (Size i = 0; i < p.slices.parts; ++i) {
     const Size top = p.slices[i];
     const Slice s{g,
@@ -191,8 +206,8 @@ void multiply(const Gemm& g) {
                   p.slices[i + 1] - top,
                   {p.x.data + top * p.x.col, p.x.row, p.x.col},
                   {p.y.data + top * p.y.row, p.y.row, p.y.col},
-                  p.packs_x ? packed_x.data() : nullptr,
-                  p.packs_y ? packed_y.data() : nullptr,
+                  p.packs_x ? packed_x : nullptr,
+                  p.packs_y ? packed_y : nullptr,
                   i == 0,
                   i + 1 == p.slices.parts};
     pack(s);
@@ -278,7 +293,7 @@ void gemm(const Gemm& first, Size count, Size a_step, Size b_step, Size c_step) 
   };
   const Size work = first.m * first.n * first.k;
   if (count < 8 && work > 4 * kBlockWork) return run(0, count);
-  parallel_for(count, std::max<Size>(1, kBlockWork / 2 / std::max<Size>(1, work)), run);
+  parallel_for(count, std::max(ceil_div(count, kWantedBlocks), kBlockWork / 2 / std::max<Size>(1, work)), run);
 }
 
 }  // namespace minigrad
