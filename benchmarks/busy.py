@@ -1,4 +1,4 @@
-"""busy: the MLP's step with the machine to ourselves, and beside one foreign process that never rests.
+"""busy: the MLP's step on the machine as it is, and beside one more process that never rests.
 
 A framework that waits for all its threads waits for the slowest; one whose chunks are claimed does not.
 """
@@ -17,9 +17,9 @@ from benchmarks.workloads import TRAINING, twins
 
 
 def rows(torch):
-    yield from step_rows(torch, "quiet")
+    yield from step_rows(torch, "as it is")
     with busy_process():
-        yield from step_rows(torch, "one foreign busy process")
+        yield from step_rows(torch, "with one foreign busy process")
 
 
 def step_rows(torch, state):

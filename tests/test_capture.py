@@ -134,6 +134,13 @@ def test_layers(build):
     assert replays(check_training(build, OPTIMIZERS["Adam"])) == 1
 
 
+def test_a_reshape_that_copies():
+    step = mg.capture(lambda x: x.transpose(0, 1).reshape(-1) * 2)
+    for i in range(5):
+        assert step(mg.full((2, 3), i)).tolist() == [2 * i] * 6
+    assert replays(step) == 1
+
+
 def test_float64_runs_the_references():
     run = check_training(mlp, OPTIMIZERS["Adam"], dtype=mg.float64)
     (replay,) = run.programs[next(iter(run.programs))]

@@ -87,6 +87,12 @@ def copy(x):
     return out
 
 
+def reshaped(x, shape):
+    """`x` under another shape: a view where strides allow, else a copy (that a recorded step can make again)."""
+    y = x.reshape(shape)
+    return y if recording.recorder is None or owner(y) is owner(x) else copy(x).reshape(shape)
+
+
 def cast(x, dtype):
     """A copy of `x` in another dtype: what is too large becomes inf, or an integer of the processor's choice."""
     out = empty(x.shape, dtype)
