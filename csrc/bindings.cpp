@@ -78,6 +78,8 @@ PyMethodDef kernels[] = {
 
     KERNEL(layer_norm_forward),
     KERNEL(layer_norm_backward),
+    KERNEL(rms_norm_forward),
+    KERNEL(rms_norm_backward),
     KERNEL(batch_norm_forward),
     KERNEL(batch_norm_apply),
     KERNEL(batch_norm_backward),

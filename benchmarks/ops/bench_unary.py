@@ -16,6 +16,7 @@ def gelu(shape, approximate="none"):
 
 ROWS = [named(name)(shape) for name in ("relu", "sigmoid", "tanh", "exp") for shape in (LARGE, SMALL)]
 ROWS += [gelu(LARGE), gelu(SMALL), gelu(LARGE, "tanh")]
+ROWS += [Op("silu", lambda fw, x: fw.nn.functional.silu(x), [LARGE], values=(-3.0, 3.0))]
 ROWS += [named(name, (0.1, 2.0))(LARGE) for name in ("abs", "neg", "log", "sqrt", "erf")]
 ROWS += [
     Op("clamp", lambda fw, x: x.clamp(-0.5, 0.5), [LARGE]),

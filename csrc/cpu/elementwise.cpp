@@ -22,20 +22,32 @@ V sign(V x) { return select(x > V(0.0f), V(1.0f), select(x < V(0.0f), V(-1.0f), 
 V maximum(V a, V b) { return select(is_nan(a), a, max(a, b)); }
 V minimum(V a, V b) { return select(is_nan(a), a, min(a, b)); }
 
-// x Phi(x)
-V gelu(V x) { return V(0.5f) * x * (V(1.0f) + erf(x * V(0.70710678f))); }
+// x Phi(x); NaN passes by the factor x.
+V gelu(V x) {
+  V bell;
+  return x * normal_cdf(x, bell);
+}
 V gelu_slope(V x) {
-  const V cdf = V(0.5f) * (V(1.0f) + erf(x * V(0.70710678f)));
-  return fma(x * V(0.39894228f), exp(V(-0.5f) * x * x), cdf);
+  V bell;
+  const V cdf = normal_cdf(x, bell);
+  return fma(x * V(0.39894228f), bell, cdf);
 }
 
-// x (1 + tanh(u)) / 2 with u = sqrt(2/pi) (x + 0.044715 x^3)
-V gelu_inner(V x) { return V(0.79788456f) * x * fma(V(0.044715f) * x, x, V(1.0f)); }
-V gelu_tanh(V x) { return V(0.5f) * x * (V(1.0f) + tanh(gelu_inner(x))); }
+// 1 / (1 + e^-x) of numbers; where the bounds bite it is 0 or 1 to the last bit.
+V share(V x) { return V(1.0f) / (V(1.0f) + detail::exp_of_number(min(V(88.0f), max(V(-87.0f), -x)))); }
+
+V silu(V x) { return x * share(x); }
+V silu_slope(V x) {
+  const V s = share(x);
+  return s * fma(x, V(1.0f) - s, V(1.0f));
+}
+
+// x (1 + tanh(u)) / 2 = x / (1 + e^-2u) with u = sqrt(2/pi) (x + 0.044715 x^3)
+V gelu_tanh(V x) { return x * share(V(1.59576912f) * x * fma(V(0.044715f) * x, x, V(1.0f))); }
 V gelu_tanh_slope(V x) {
-  const V t = tanh(gelu_inner(x));
-  const V du = V(0.79788456f) * fma(V(3 * 0.044715f) * x, x, V(1.0f));
-  return V(0.5f) * (V(1.0f) + t) + V(0.5f) * x * (V(1.0f) - t * t) * du;
+  const V s = share(V(1.59576912f) * x * fma(V(0.044715f) * x, x, V(1.0f)));
+  const V du = V(1.59576912f) * fma(V(3 * 0.044715f) * x, x, V(1.0f));
+  return s * fma(x * du, V(1.0f) - s, V(1.0f));
 }
 
 // x^e for the exponents that need no logarithm; false for the others.

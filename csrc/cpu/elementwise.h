@@ -24,6 +24,7 @@
   UNARY(sigmoid_forward, sigmoid(x))                                                    \
   UNARY(tanh_forward, tanh(x))                                                          \
   UNARY(erf_forward, erf(x))                                                            \
+  UNARY(silu_forward, silu(x))                                                          \
   UNARY(gelu_forward, gelu(x))                                                          \
   UNARY(gelu_tanh_forward, gelu_tanh(x))                                                \
   BACKWARD(abs_backward, dy * sign(s))                                                  \
@@ -34,6 +35,7 @@
   BACKWARD(sigmoid_backward, dy * s * (V(1.0f) - s))                                    \
   BACKWARD(tanh_backward, dy * (V(1.0f) - s * s))                                       \
   BACKWARD(erf_backward, dy * (V(1.12837917f) * exp(-s * s)))                           \
+  BACKWARD(silu_backward, dy * silu_slope(s))                                           \
   BACKWARD(gelu_backward, dy * gelu_slope(s))                                           \
   BACKWARD(gelu_tanh_backward, dy * gelu_tanh_slope(s))                                 \
   BINARY(add_forward, a + b)                                                            \

@@ -85,6 +85,11 @@ void layer_norm_forward(Out<float> y, Out<float> mean, Out<float> rstd, In<float
 void layer_norm_backward(Out<float> dx, Maybe<Out<float>> dw, Maybe<Out<float>> db, In<float> dy, In<float> x,
                          Maybe<In<float>> weight, In<float> mean, In<float> rstd);
 
+// rms_norm.cpp: the same without mean, bias and db
+void rms_norm_forward(Out<float> y, Out<float> rstd, In<float> x, Maybe<In<float>> weight, double eps);
+void rms_norm_backward(Out<float> dx, Maybe<Out<float>> dw, In<float> dy, In<float> x, Maybe<In<float>> weight,
+                       In<float> rstd);
+
 // batch_norm.cpp: x, y, dx, dy (n, c, s), mean, var, weight, bias, dw, db (c,)
 void batch_norm_forward(Out<float> y, Out<float> mean, Out<float> var, In<float> x, Maybe<In<float>> weight,
                         Maybe<In<float>> bias, double eps);

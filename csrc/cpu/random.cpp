@@ -5,6 +5,9 @@
 // Source: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011; Box and Muller, 1958.
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
 
 #include "cpu/kernels.h"
 #include "cpu/parallel.h"
@@ -13,53 +16,72 @@
 namespace minigrad {
 namespace {
 
-constexpr Size kCounters = 64, kBlock = 4 * kCounters;  // a block stays in the first-level cache
+constexpr int kWide = kLanes > 1 ? kLanes / 2 : 1, kSets = 2;  // counters in a vector; vectors that go side by side
+constexpr Size kCounters = 64, kBlock = 4 * kCounters;         // a block stays in the first-level cache
 
 struct Stream {
   uint64_t seed, offset;
 };
 
-using Bits = Simd<uint32_t, kLanes>;
+// A 32-bit word in each lane; what stands above it does not count.
+using Words = Simd<uint64_t, kWide>;
 
 // Ten rounds on as many counters as there are lanes.
-void philox(uint64_t seed, Bits (&c)[4]) {
+void philox(uint64_t seed, Words (&c)[kSets][4]) {
   auto k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
 #pragma GCC unroll 10
-  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
-    Bits upper0, lower0, upper2, lower2;
-    multiply_wide(c[0], 0xD2511F53u, upper0, lower0);
-    multiply_wide(c[2], 0xCD9E8D57u, upper2, lower2);
-    c[0] = upper2 ^ c[1] ^ Bits(k0), c[1] = lower2;
-    c[2] = upper0 ^ c[3] ^ Bits(k1), c[3] = lower0;
-  }
-}
-
-// Multiples of 2^-24 in [0, 1) for the elements 4 * first .. 4 * first + kBlock.
-void uniform_block(Stream stream, Size first, float* u) {
-  for (Size j = 0; j < kCounters; j += kLanes, u += 4 * kLanes) {
-    uint32_t low[kLanes], high[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const uint64_t counter = stream.offset + static_cast<uint64_t>(first + j + lane);
-      low[lane] = static_cast<uint32_t>(counter), high[lane] = static_cast<uint32_t>(counter >> 32);
+  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
+    for (auto& x : c) {
+      const Words p0 = multiply_low_halves(x[0], Words(0xD2511F53u)),
+                  p2 = multiply_low_halves(x[2], Words(0xCD9E8D57u));
+      x[0] = (p2 >> 32) ^ x[1] ^ Words(k0), x[1] = p2;
+      x[2] = (p0 >> 32) ^ x[3] ^ Words(k1), x[3] = p0;
     }
-    Bits c[4] = {Bits::load(low), Bits::load(high), Bits(0), Bits(0)};
+}
+
+// The four words of each of the counters from `first` on, one after the other: kBlock in all.
+void random_block(Stream stream, Size first, uint32_t* bits) {
+  constexpr auto lanes = std::make_integer_sequence<int, kWide>{};
+  uint64_t count[kWide];
+  for (int i = 0; i < kWide; ++i) count[i] = i;
+  Words counter = Words::load(count) + Words(stream.offset + static_cast<uint64_t>(first));
+  for (Size j = 0; j < kCounters; j += kSets * kWide) {
+    Words c[kSets][4];
+    for (auto& x : c) {
+      x[0] = counter, x[1] = counter >> 32, x[2] = x[3] = Words(0);
+      counter += Words(kWide);
+    }
     philox(stream.seed, c);
-    const auto unit = [](Bits bits) { return convert<float>(convert<int32_t>(bits >> 8)) * VFloat(0x1p-24f); };
-    store_interleaved(unit(c[0]), unit(c[1]), unit(c[2]), unit(c[3]), u);
+    for (auto& x : c) {
+      const Words low(0xffffffff), a = (x[0] & low) | (x[1] << 32), b = (x[2] & low) | (x[3] << 32);
+      const Words halves[] = {detail::interleave<0>(a, b, lanes), detail::interleave<1>(a, b, lanes)};
+      for (const Words& half : halves) {
+        std::memcpy(bits, &half.v, sizeof half.v);
+        bits += 2 * kWide;
+      }
+    }
   }
 }
 
-// f(first element, count, uniforms) for every block of a tensor of `size` elements.
+using Bits = Simd<uint32_t, kLanes>;
+
+// f(first element, count, random words) for every block of a tensor of `size` elements.
 template <class F>
 void for_blocks(Size size, int64_t seed, int64_t offset, const F& f) {
   const Stream stream{static_cast<uint64_t>(seed), static_cast<uint64_t>(offset)};
   parallel_for((size + kBlock - 1) / kBlock, 8192 / kBlock, [&](Size begin, Size end) {
-    float u[kBlock];
+    uint32_t bits[kBlock];
     for (Size block = begin; block < end; ++block) {
-      uniform_block(stream, block * kCounters, u);
-      f(block * kBlock, std::min(kBlock, size - block * kBlock), u);
+      random_block(stream, block * kCounters, bits);
+      f(block * kBlock, std::min(kBlock, size - block * kBlock), bits);
     }
   });
+}
+
+// Multiples of 2^-24 in [0, 1).
+void uniform_block(const uint32_t* bits, float* u) {
+  for (Size i = 0; i < kBlock; i += kLanes)
+    (convert<float>(convert<int32_t>(Bits::load(bits + i) >> 8)) * VFloat(0x1p-24f)).store(u + i);
 }
 
 // sin and cos of 2 pi u, u in [0, 1): u is brought to [-1/8, 1/8] by quarters of a turn, exactly.
@@ -93,24 +115,32 @@ void normal_block(float* u) {
 
 void dropout(float* y, const float* x, Size size, double p, int64_t seed, int64_t offset) {
   require(p >= 0 && p <= 1, "p must lie in [0, 1]");
-  const VFloat kept(static_cast<float>(1 - p)), threshold(static_cast<float>(p));
-  for_blocks(size, seed, offset, [=](Size at, Size count, const float* u) {
-    for (Size i = 0; i < count; i += kLanes) {
-      const Size n = std::min<Size>(kLanes, count - i);
-      const VFloat scaled = VFloat::load(x + at + i, n) / kept;
-      select(VFloat::load(u + i) >= threshold, scaled, VFloat(0.0f)).store(y + at + i, n);
-    }
+  const VFloat scale(static_cast<float>(1 / (1 - p))), zero(0.0f);
+  const VInt dropped(static_cast<int32_t>(std::ceil(p * 0x1p24)));  // as many of the 2^24 words' upper parts
+  for_blocks(size, seed, offset, [=](Size at, Size count, const uint32_t* bits) {
+    const auto keep = [&](Size i, VFloat x) {
+      return select(convert<int32_t>(Bits::load(bits + i) >> 8) >= dropped, x * scale, zero);
+    };
+    Size i = 0;
+    for (; i + kLanes <= count; i += kLanes) keep(i, VFloat::load(x + at + i)).store(y + at + i);
+    if (i < count) keep(i, VFloat::load(x + at + i, count - i)).store(y + at + i, count - i);
   });
 }
 
 }  // namespace
 
 void uniform_fill(Out<float> y, int64_t seed, int64_t offset) {
-  for_blocks(y.size, seed, offset, [&](Size at, Size count, const float* u) { std::copy_n(u, count, y.data + at); });
+  for_blocks(y.size, seed, offset, [&](Size at, Size count, const uint32_t* bits) {
+    float u[kBlock];
+    uniform_block(bits, u);
+    std::copy_n(u, count, y.data + at);
+  });
 }
 
 void normal_fill(Out<float> y, int64_t seed, int64_t offset) {
-  for_blocks(y.size, seed, offset, [&](Size at, Size count, float* u) {
+  for_blocks(y.size, seed, offset, [&](Size at, Size count, const uint32_t* bits) {
+    float u[kBlock];
+    uniform_block(bits, u);
     normal_block(u);
     std::copy_n(u, count, y.data + at);
   });

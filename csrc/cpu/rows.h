@@ -27,6 +27,10 @@ struct Tail {
   VFloat load(const float* row) const { return VFloat::load(row + i, n); }
   void store(float* row, VFloat x) const { x.store(row + i, n); }
 };
+// x at a place of a long row, zeros beyond its end.
+inline VFloat only(Whole, VFloat x) { return x; }
+inline VFloat only(Tail at, VFloat x) { return keep_first(x, at.n); }
+
 // Place in short rows: one column.
 struct Column {
   Size c;

@@ -100,24 +100,46 @@ struct Simd {
     return r;
   }
   static Simd load(const T* p, Size n) {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<T, float> && N == 16) return Simd(Vec(_mm512_maskz_loadu_ps((1u << n) - 1, p)));
+#endif
 #if defined(__AVX2__)
     if constexpr (std::is_same_v<T, float> && N == 8) {
       const auto below = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), detail::count_up());
       return Simd(Vec(_mm256_maskload_ps(p, below)));
     }
 #endif
-    Simd r(T{});
-    std::memcpy(&r.v, p, n * sizeof(T));
-    return r;
+    T lane[N] = {};
+    copy_first(lane, p, n);
+    return load(lane);
   }
   void store(T* p) const { std::memcpy(p, &v, sizeof v); }
-  void store(T* p, Size n) const { std::memcpy(p, &v, n * sizeof(T)); }
+  void store(T* p, Size n) const {
+#if defined(__AVX512F__)
+    if constexpr (std::is_same_v<T, float> && N == 16) return _mm512_mask_storeu_ps(p, (1u << n) - 1, __m512(v));
+#endif
+    T lane[N];
+    store(lane);
+    copy_first(p, lane, n);
+  }
 
   T operator[](int i) const {
     if constexpr (N == 1)
       return v;
     else
       return v[i];
+  }
+
+  // n elements, n <= N, in pieces whose sizes the compiler knows: a call would cost more.
+  static void copy_first(T* to, const T* from, Size n) {
+    if (n == N) return void(std::memcpy(to, from, N * sizeof(T)));
+    Size done = 0;
+#pragma GCC unroll 8
+    for (Size piece = N / 2; piece > 0; piece /= 2)
+      if (n & piece) {
+        std::memcpy(to + done, from + done, piece * sizeof(T));
+        done += piece;
+      }
   }
 
   friend Simd operator+(Simd a, Simd b) { return Simd(a.v + b.v); }
@@ -276,10 +298,9 @@ Simd<int32_t, N> mask_of(Simd<uint8_t, N> bytes) {
   }
 }
 
-namespace detail {
 // 64-bit products of the lower halves of 64-bit lanes: one instruction on x86, which g++ does not find by itself.
 template <int N>
-Simd<uint64_t, N> multiply_lower(Simd<uint64_t, N> a, Simd<uint64_t, N> b) {
+Simd<uint64_t, N> multiply_low_halves(Simd<uint64_t, N> a, Simd<uint64_t, N> b) {
   using Vec [[maybe_unused]] = typename Simd<uint64_t, N>::Vec;
 #if defined(__AVX512F__)
   if constexpr (N == 8) return Simd<uint64_t, N>((Vec)_mm512_maskz_mul_epu32(0xff, (__m512i)a.v, (__m512i)b.v));
@@ -293,45 +314,25 @@ Simd<uint64_t, N> multiply_lower(Simd<uint64_t, N> a, Simd<uint64_t, N> b) {
   const Simd<uint64_t, N> lower(0xffffffff);
   return (a & lower) * (b & lower);
 }
-}  // namespace detail
-
-// The upper and lower halves of the 64-bit products a * b.
-template <int N>
-void multiply_wide(Simd<uint32_t, N> a, uint32_t b, Simd<uint32_t, N>& upper, Simd<uint32_t, N>& lower) {
-  if constexpr (N == 1) {
-    const uint64_t product = uint64_t{b} * a.v;
-    upper.v = static_cast<uint32_t>(product >> 32), lower.v = static_cast<uint32_t>(product);
-  } else {
-    using Wide = Simd<uint64_t, N / 2>;
-    const Wide pairs((typename Wide::Vec)a.v), low(0xffffffff);
-    const Wide even = detail::multiply_lower(pairs, Wide(b)), odd = detail::multiply_lower(pairs >> 32, Wide(b));
-    using Vec = typename Simd<uint32_t, N>::Vec;
-    upper.v = (Vec)((even >> 32) | (odd & Wide(~uint64_t{0xffffffff}))).v;
-    lower.v = (Vec)((even & low) | (odd << 32)).v;
-  }
-}
-
-// a0 b0 c0 d0 a1 b1 c1 d1 ... to `to`.
-template <class T, int N>
-void store_interleaved(Simd<T, N> a, Simd<T, N> b, Simd<T, N> c, Simd<T, N> d, T* to) {
-  if constexpr (N == 1) {
-    a.store(to), b.store(to + 1), c.store(to + 2), d.store(to + 3);
-  } else {
-    constexpr auto lanes = std::make_integer_sequence<int, N>{};
-    using detail::interleave;
-    const auto ac0 = interleave<0>(a, c, lanes), ac1 = interleave<1>(a, c, lanes);
-    const auto bd0 = interleave<0>(b, d, lanes), bd1 = interleave<1>(b, d, lanes);
-    interleave<0>(ac0, bd0, lanes).store(to), interleave<1>(ac0, bd0, lanes).store(to + N);
-    interleave<0>(ac1, bd1, lanes).store(to + 2 * N), interleave<1>(ac1, bd1, lanes).store(to + 3 * N);
-  }
-}
 
 // The first n lanes of x, zeros after them.
 template <int N>
 Simd<float, N> keep_first(Simd<float, N> x, Size n) {
-  float lane[N] = {};
-  x.store(lane, n);
-  return Simd<float, N>::load(lane);
+  int32_t lane[N];
+  for (int i = 0; i < N; ++i) lane[i] = i;
+  const auto kept = Simd<int32_t, N>::load(lane) < Simd<int32_t, N>(static_cast<int32_t>(n));
+  return select(kept, x, Simd<float, N>(0.0f));
+}
+
+// x as a number of its own: rounded here and not as a part of a fused multiply-add, read from memory once.
+template <int N>
+Simd<float, N> held(Simd<float, N> x) {
+#if defined(__GNUC__) && defined(__x86_64__)
+  if constexpr (N >= 4) asm("" : "+x"(x.v));
+#elif defined(__GNUC__) && defined(__aarch64__)
+  if constexpr (N >= 4) asm("" : "+w"(x.v));
+#endif
+  return x;
 }
 
 // Lanes folded in halves: always the same order.

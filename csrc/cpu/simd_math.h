@@ -23,19 +23,23 @@ Simd<float, N> polynomial(Simd<float, N> x, float c, C... higher) {
 }
 
 namespace detail {
-// e^x for -87 <= x <= 88 or NaN: 2^n e^r with |r| <= ln(2)/2. n ln(2) is taken away in two parts, so that r keeps its
+// e^x for -87 <= x <= 88, no NaN: 2^n e^r with |r| <= ln(2)/2. n ln(2) is taken away in two parts, so that r keeps its
 // low bits (Cody and Waite); adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits, from where it is
 // shifted to the exponent.
 template <int N>
-Simd<float, N> exp_in_range(Simd<float, N> x) {
+Simd<float, N> exp_of_number(Simd<float, N> x) {
   using F = Simd<float, N>;
   const F shift(12582912.0f), shifted = fma(x, F(1.44269504f), shift), n = shifted - shift;
   const F r = fma(n, F(-1.42860682e-6f), fma(n, F(-0.693145752f), x));
   const F p = polynomial(r, 0.4999999403953552f, 0.16666515171527863f, 0.04166845604777336f, 0.008369418792426586f,
                          0.0013813142431899905f);
   const F e = fma(p, r * r, r) + F(1.0f);
-  const F scaled = bitcast<float>(bitcast<uint32_t>(e) + (bitcast<uint32_t>(shifted) << 23));
-  return select(is_nan(x), x, scaled);  // the bits of a NaN are no exponent
+  return bitcast<float>(bitcast<uint32_t>(e) + (bitcast<uint32_t>(shifted) << 23));
+}
+// The same, and NaN for NaN, whose bits are no exponent.
+template <int N>
+Simd<float, N> exp_in_range(Simd<float, N> x) {
+  return select(is_nan(x), x, exp_of_number(x));
 }
 }  // namespace detail
 
@@ -83,6 +87,19 @@ template <int N>
 Simd<float, N> sigmoid(Simd<float, N> x) {
   using F = Simd<float, N>;
   return F(1.0f) / (F(1.0f) + exp(-x));
+}
+
+// The distribution function of the normal distribution, and e^(-x^2/2), which its density is a multiple of; numbers
+// only. Phi(-|x|) = e^(-x^2/2) t P(t) with t = 1 / (1 + 0.3 |x|), P fitted for |x| <= 13.
+template <int N>
+Simd<float, N> normal_cdf(Simd<float, N> x, Simd<float, N>& bell) {
+  using F = Simd<float, N>;
+  bell = detail::exp_of_number(max(F(-87.0f), F(-0.5f) * x * x));
+  const F t = F(1.0f) / fma(abs(x), F(0.3f), F(1.0f));
+  const F p = polynomial(t, 0.1196245476603508f, 0.12082631886005402f, 0.09946507215499878f, 0.13003258407115936f,
+                         -0.056450020521879196f, 0.20934629440307617f, -0.15893368422985077f, 0.03608883172273636f);
+  const F tail = p * t * bell;
+  return select(x < F(0.0f), tail, F(1.0f) - tail);
 }
 
 // x + x P(x^2) near 0, else 1 - e^Q(|x|), Q = log(erfc) on [0.92, 4]; beyond 4 it is 1 to the last bit.

@@ -5,7 +5,7 @@ then the others as you need them; `functional.py` lists the ops, `init.py` first
 """
 
 from minigrad.nn import functional, init, utils
-from minigrad.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from minigrad.nn.activation import GELU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from minigrad.nn.containers import ModuleDict, ModuleList, ParameterList, Sequential
 from minigrad.nn.conv import Conv2d
 from minigrad.nn.dropout import Dropout
@@ -13,7 +13,7 @@ from minigrad.nn.flatten import Flatten, Unflatten
 from minigrad.nn.linear import Identity, Linear
 from minigrad.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
 from minigrad.nn.module import Module
-from minigrad.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm
+from minigrad.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
 from minigrad.nn.parameter import Parameter
 from minigrad.nn.pooling import MaxPool2d
 from minigrad.nn.sparse import Embedding
@@ -41,8 +41,10 @@ __all__ = [
     "NLLLoss",
     "Parameter",
     "ParameterList",
+    "RMSNorm",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
     "Tanh",

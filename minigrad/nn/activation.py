@@ -37,6 +37,27 @@ class Sigmoid(Module):
         return F.sigmoid(x)
 
 
+class SiLU(Module):
+    """y = x / (1 + exp(-x)).
+
+    Args: inplace: write the result into the input.
+
+    >>> import minigrad as mg
+    >>> mg.nn.SiLU()(mg.tensor([-1.0, 1.0]))
+    tensor([-0.2689,  0.7311])
+    """
+
+    def __init__(self, inplace: bool = False):
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, x):
+        return F.silu(x, self.inplace)
+
+    def extra_repr(self):
+        return "inplace=True" if self.inplace else ""
+
+
 class Tanh(Module):
     """y = tanh(x).
 

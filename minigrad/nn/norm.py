@@ -1,4 +1,4 @@
-"""norm: BatchNorm1d and BatchNorm2d (over the batch), LayerNorm (over the features of each sample)."""
+"""norm: BatchNorm1d and BatchNorm2d (over the batch), LayerNorm and RMSNorm (over the features of each sample)."""
 
 from minigrad.dtypes import int64
 from minigrad.nn import functional as F
@@ -162,6 +162,50 @@ class LayerNorm(Module):
     def extra_repr(self):
         bias = self.bias is not None
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={bias}"
+
+
+class RMSNorm(Module):
+    """Division of each sample by its root mean square over the last dimensions.
+
+    Formula: y = x / sqrt(mean(x²) + eps) · weight, the mean over `normalized_shape`.
+    Args:
+        normalized_shape: the last dimensions of the input, an int for one.
+        eps: added to the mean; None for the smallest step above 1 of the input's dtype (float32's for smaller ones).
+        elementwise_affine: whether there is a weight.
+    Shape: input (*, normalized_shape), output the same.
+    Errors: RuntimeError when the last dimensions of the input are others.
+    Source: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
+
+    >>> import minigrad as mg
+    >>> mg.nn.RMSNorm(2, eps=0)(mg.tensor([[1.0, 7.0]])).tolist()
+    [[0.20000000298023224, 1.399999976158142]]
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device=None,
+        dtype=None,
+    ):
+        super().__init__()
+        shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+        self.normalized_shape, self.eps, self.elementwise_affine = tuple(shape), eps, elementwise_affine
+        weight = Parameter(empty(self.normalized_shape, dtype=dtype, device=device)) if elementwise_affine else None
+        self.register_parameter("weight", weight)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, x):
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self):
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
 
 
 def register_affine(module, shape, affine, bias, device, dtype):

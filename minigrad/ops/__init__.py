@@ -56,6 +56,7 @@ from minigrad.ops.part import chunk, narrow, select, split, unbind
 from minigrad.ops.permute import movedim, permute, t, transpose
 from minigrad.ops.random import bernoulli, normal, rand, rand_like, randint, randint_like, randn, randn_like, randperm
 from minigrad.ops.reduce import mean, prod, sum, sum_to_size
+from minigrad.ops.rms_norm import rms_norm
 from minigrad.ops.rounding import floor_divide, remainder
 from minigrad.ops.sequence import arange, eye, linspace
 from minigrad.ops.shape import (
@@ -71,7 +72,7 @@ from minigrad.ops.shape import (
 )
 from minigrad.ops.softmax import log_softmax, softmax
 from minigrad.ops.triangle import diag, tril, triu
-from minigrad.ops.unary import abs, erf, exp, gelu, log, neg, relu, sigmoid, sign, sqrt, tanh
+from minigrad.ops.unary import abs, erf, exp, gelu, log, neg, relu, sigmoid, sign, silu, sqrt, tanh
 from minigrad.ops.variance import std, var
 from minigrad.ops.where import masked_fill, where
 

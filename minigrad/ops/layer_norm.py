@@ -79,6 +79,16 @@ def flat(x):
     return None if x is None else contiguous(x).reshape(x.size)
 
 
+def check_normalized(op, input, normalized_shape):
+    """`normalized_shape` as a tuple with which the shape of the input ends."""
+    if not isinstance(normalized_shape, (tuple, list)):
+        raise TypeError(f"[{op}] normalized_shape must be a tuple, found {type(normalized_shape).__name__}")
+    shape = tuple(normalized_shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise RuntimeError(f"[{op}] input {input.shape} does not end with normalized_shape {shape}")
+    return shape
+
+
 def check_affine(op, input, weight, bias, shape):
     """That weight and bias, where given, have this shape and the dtype of the input (or float32 for halves)."""
     for name, x in (("weight", weight), ("bias", bias)):
@@ -110,11 +120,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
             [ 0.0000,  0.0000]])
     """
     check_floating("layer_norm", input)
-    if not isinstance(normalized_shape, (tuple, list)):
-        raise TypeError(f"[layer_norm] normalized_shape must be a tuple, found {type(normalized_shape).__name__}")
-    shape = tuple(normalized_shape)
-    if not shape or input.shape[-len(shape) :] != shape:
-        raise RuntimeError(f"[layer_norm] input {input.shape} does not end with normalized_shape {shape}")
+    shape = check_normalized("layer_norm", input, normalized_shape)
     check_affine("layer_norm", input, weight, bias, shape)
     return LayerNorm.apply(input, weight, bias, float(eps), len(shape))
 

@@ -6,6 +6,7 @@ names anything that is not a Tensor. Where a derivative has a corner, the value 
 """
 
 from minigrad.ops.elementwise import unary
+from minigrad.ops.inplace import overwrite
 from minigrad.special import erf as _erf
 
 _RSQRT_2 = 0.7071067811865476
@@ -124,6 +125,33 @@ def erf(input):
     """
 
 
+def _silu_grad(m, dy, x):
+    s = _sigmoid(m, x)
+    return dy * s * (1 + x * (1 - s))
+
+
+@unary(lambda m, x: x * _sigmoid(m, x), _silu_grad)
+def _silu(input):
+    """y = x s with s = 1 / (1 + e^-x)        dx = dy s (1 + x (1 - s)): see `silu`."""
+
+
+def silu(input, inplace=False):
+    """y = x s with s = 1 / (1 + e^-x)        dx = dy s (1 + x (1 - s))
+
+    Args:
+        input (Tensor): any shape.
+        inplace (bool): write the result into the memory of `input`.
+
+    Source: Elfwing, Uchibe and Doya, "Sigmoid-weighted linear units for neural network function approximation in
+    reinforcement learning", 2018.
+
+    >>> import minigrad as mg
+    >>> mg.nn.functional.silu(mg.tensor([-1.0, 1.0]))
+    tensor([-0.2689,  0.7311])
+    """
+    return overwrite("silu_", input, _silu(input)) if inplace else _silu(input)
+
+
 def _normal_cdf(m, x):
     return 0.5 * (1 + getattr(m, "erf", _erf)(x * _RSQRT_2))  # numpy has no erf
 
@@ -187,4 +215,4 @@ def _power_slope(m, x, exponent):
     return exponent * x ** (exponent - 1) if exponent else m.zeros_like(x)
 
 
-__all__ = ["abs", "erf", "exp", "gelu", "log", "neg", "relu", "sigmoid", "sign", "sqrt", "tanh"]
+__all__ = ["abs", "erf", "exp", "gelu", "log", "neg", "relu", "sigmoid", "sign", "silu", "sqrt", "tanh"]

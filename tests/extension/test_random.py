@@ -40,6 +40,6 @@ def test_dropout(ext, p):
         x, u = normal(size), blank(ext, size)
         ext.uniform_fill(u, 4, 9)
         with np.errstate(all="ignore"):
-            expected = np.where(u >= F32.type(p), x / F32.type(1 - p), F32.type(0))
+            expected = np.where(u >= p, x * F32.type(1 / np.float64(1 - p)), F32.type(0))
         for name in ("dropout_forward", "dropout_backward"):
             np.testing.assert_array_equal(run(ext, name, x, p, 4, 9), expected)

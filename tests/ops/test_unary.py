@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.backend import cpu
 from minigrad.nn import functional as F
 from tests.ops.harness import Case, check
 from tests.ops.inputs import ONE
@@ -42,6 +43,7 @@ CASES = [
     row("sigmoid", mg.sigmoid, sigmoid, values=(-6, 6)),
     row("tanh", mg.tanh, np.tanh),
     row("erf", mg.erf, erf),
+    row("silu", F.silu, lambda x: x * sigmoid(x), lambda torch, x: torch.nn.functional.silu(x), values=(-6, 6)),
     row("gelu", F.gelu, gelu, lambda torch, x: torch.nn.functional.gelu(x)),
     row(
         "gelu_tanh",
@@ -112,6 +114,43 @@ def test_bools_have_no_negative():
 def test_only_tensors_are_taken():
     with pytest.raises(TypeError, match=r"\[exp\] input must be a Tensor, found ndarray"):
         mg.exp(np.ones(2))
+
+
+FORMS = [
+    (
+        F.gelu,
+        gelu,
+        lambda x: 0.5 * (1 + erf(x / math.sqrt(2))) + x * np.exp(-x * x / 2) / math.sqrt(2 * math.pi),
+    ),
+    (F.silu, lambda x: x * sigmoid(x), lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
+]
+
+
+@pytest.mark.parametrize(("function", "value", "slope"), FORMS)
+def test_everywhere(function, value, slope):
+    """The native bodies have formulas of their own: hold them to float64 on a fine grid, and far out."""
+    x = np.concatenate([np.linspace(-12, 12, 100001), [-1e4, -88, -30, -14, 14, 30, 88, 1e4]]).astype(np.float32)
+    t = mg.tensor(x, requires_grad=True)
+    y = function(t)
+    y.sum().backward()
+    with np.errstate(over="ignore", under="ignore"):
+        exact, tangent = value(x.astype(np.float64)), slope(x.astype(np.float64))
+    np.testing.assert_allclose(y.detach().numpy(), exact, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(t.grad.numpy(), tangent, rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is missing")
+def test_gelu_keeps_its_digits_in_the_tail():
+    """Where 1 + erf has none left."""
+    x = np.linspace(-5, -3, 1001).astype(np.float32)
+    exact = [0.5 * float(v) * math.erfc(-float(v) / math.sqrt(2)) for v in x]
+    np.testing.assert_allclose(F.gelu(mg.tensor(x)).numpy(), exact, rtol=3e-6)
+
+
+def test_silu_in_place():
+    x = mg.tensor([-1.0, 2.0])
+    assert F.silu(x, inplace=True) is x
+    np.testing.assert_allclose(x.numpy(), [-1 / (1 + math.e), 2 / (1 + math.exp(-2))], rtol=1e-6)
 
 
 def test_gelu_knows_two_forms():
