@@ -111,6 +111,14 @@ def _picklable(kind):
         return RuntimeError
 
 
+def remove(folder):
+    """Remove a folder that others may be removing, or writing to, at the same time."""
+    for _ in range(10):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            return
+
+
 def listen(pipe, tasks, over, job):
     """Pass tasks on until the loader says STOP or is gone; then see to it that this process ends too."""
     text = None
@@ -118,9 +126,9 @@ def listen(pipe, tasks, over, job):
         while text != STOP and os.getppid() == (job.parent or os.getppid()):
             if pipe.poll(HEARTBEAT) and (text := pipe.recv_bytes()) != STOP:
                 tasks.put(text)
+    if text != STOP:
+        remove(job.folder)  # first: the process may end as soon as its main thread hears that it is over
     over.set()
     tasks.put(None)
-    if text != STOP:
-        shutil.rmtree(job.folder, ignore_errors=True)
     time.sleep(GRACE)
     os._exit(1)
