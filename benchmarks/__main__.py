@@ -8,12 +8,27 @@ usage
     python -m benchmarks --csv A.csv --plot A.png
     python -m benchmarks --from A.csv --report    the table of README.md
     python -m benchmarks compare A.csv B.csv      what became slower from A to B; exit status 1 if anything did
+    python -m benchmarks profile GPT              where the time of a workload goes
 """
 
 import argparse
 import sys
 
-from benchmarks import busy, ceilings, compare, epoch, measure, memory, ops, overhead, report, rivals, steps, table
+from benchmarks import (
+    busy,
+    ceilings,
+    compare,
+    epoch,
+    measure,
+    memory,
+    ops,
+    overhead,
+    profile,
+    report,
+    rivals,
+    steps,
+    table,
+)
 
 GROUPS = {
     "ceilings": ceilings.rows,
@@ -61,8 +76,8 @@ def measured(groups, torch):
 
 def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["compare"]:
-        return compare.main(arguments[1:])
+    if arguments[:1] in (["compare"], ["profile"]):
+        return {"compare": compare, "profile": profile}[arguments[0]].main(arguments[1:])
     args = parse(arguments)
     rivals.compiling = args.compile
     before = measure.set_effort(measure.QUICK if args.quick else measure.FULL)

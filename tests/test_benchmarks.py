@@ -312,6 +312,16 @@ def test_compare_knows_what_noise_is():
     assert rate == 2
 
 
+def test_a_profile_accounts_for_all_kernels(capsys):
+    assert command.main(["profile", "MLP 784-256-128-10, batch 64, SGD", "--steps", "3"]) == 0
+    shown = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()[2:]}
+    assert "cross_entropy_forward" in shown and shown["cross_entropy_forward"][1] == "1"
+    shares = [float(cells[-1 if name == "Python" else -2].rstrip("%")) for name, cells in shown.items()]
+    assert sum(shares) == pytest.approx(100, abs=1)
+    bodies = [body for kernel in KERNELS.values() for body in kernel.bodies.values()]
+    assert not any("timed" in repr(body) for body in bodies), "all are put back"
+
+
 README = ops.Path(__file__).parent.parent / "README.md"
 
 
