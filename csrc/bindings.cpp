@@ -84,6 +84,8 @@ PyMethodDef kernels[] = {
     KERNEL(batch_norm_apply),
     KERNEL(batch_norm_backward),
     KERNEL(batch_norm_track),
+    KERNEL(batch_norm_relu_pool_forward),
+    KERNEL(batch_norm_relu_pool_backward),
     KERNEL(max_pool2d_forward),
     KERNEL(max_pool2d_backward),
 

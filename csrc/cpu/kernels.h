@@ -100,6 +100,13 @@ void batch_norm_backward(Out<float> dx, Maybe<Out<float>> dw, Maybe<Out<float>> 
 void batch_norm_track(Out<float> running_mean, Out<float> running_var, In<float> mean, In<float> var, double momentum,
                       double correction);
 
+// batch_norm_relu_pool.cpp: y, dy, code (n, c, h / 2, w / 2), x, dx (n, c, h, w), all else (c)
+void batch_norm_relu_pool_forward(Out<float> y, Out<uint8_t> code, Out<float> mean, Out<float> var, In<float> x,
+                                  Maybe<In<float>> weight, Maybe<In<float>> bias, double eps);
+void batch_norm_relu_pool_backward(Out<float> dx, Maybe<Out<float>> dw, Maybe<Out<float>> db, In<float> dy,
+                                   In<uint8_t> code, In<float> x, Maybe<In<float>> weight, In<float> mean,
+                                   In<float> var, double eps);
+
 // max_pool2d.cpp: x, dx (planes, H, W), y, dy, index (planes, OH, OW); kernel, stride, padding and dilation
 void max_pool2d_forward(Out<float> y, Out<int64_t> index, In<float> x, int64_t kh, int64_t kw, int64_t sh, int64_t sw,
                         int64_t ph, int64_t pw, int64_t dh, int64_t dw);

@@ -9,7 +9,9 @@ function under `@fuses(...)`.
 from minigrad.nn.activation import ReLU
 from minigrad.nn.conv import Conv2d
 from minigrad.nn.linear import Linear
+from minigrad.nn.norm import BatchNorm2d
 from minigrad.nn.pooling import MaxPool2d
+from minigrad.ops.batch_norm_relu_pool import batch_norm_relu_pool
 from minigrad.ops.conv2d_relu_pool import conv2d_relu_pool
 from minigrad.ops.linear import linear_relu
 
@@ -36,6 +38,11 @@ def _conv2d_relu_pool(x, conv, relu, pool):
     if conv.groups != 1 or not _is_of_squares(pool):
         return NotImplemented
     return conv2d_relu_pool(x, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation)
+
+
+@fuses(BatchNorm2d, ReLU, MaxPool2d)
+def _batch_norm_relu_pool(x, norm, relu, pool):
+    return batch_norm_relu_pool(*norm.arguments(x)) if _is_of_squares(pool) else NotImplemented
 
 
 @fuses(ReLU, MaxPool2d)

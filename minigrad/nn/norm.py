@@ -54,11 +54,15 @@ class BatchNorm(Module):
         reset_affine(self)
 
     def forward(self, x):
+        return F.batch_norm(*self.arguments(x))
+
+    def arguments(self, x):
+        """Those of `F.batch_norm` for an input; in training the batch is counted in."""
         self._check_input(x)
         use_batch = self.training or self.running_mean is None
         momentum = self._count_batch() if self.training and self.track_running_stats else 0.0
         running = (self.running_mean, self.running_var)
-        return F.batch_norm(x, *running, self.weight, self.bias, use_batch, momentum, self.eps)
+        return x, *running, self.weight, self.bias, use_batch, momentum, self.eps
 
     def _count_batch(self):
         """Count a batch in; the weight of its statistics. Without a momentum all batches weigh the same."""

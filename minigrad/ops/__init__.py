@@ -6,6 +6,7 @@ formulas of the elementwise tables run on Tensors with this module in the place 
 
 from minigrad.ops import operators as _operators
 from minigrad.ops.batch_norm import batch_norm
+from minigrad.ops.batch_norm_relu_pool import batch_norm_relu_pool
 from minigrad.ops.binary import add, div, eq, ge, gt, le, lt, maximum, minimum, mul, ne, pow, sub
 from minigrad.ops.cast import to
 from minigrad.ops.clamp import clamp

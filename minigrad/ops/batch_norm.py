@@ -148,15 +148,21 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     tensor([[-0.8165],
             [ 0.8165]])
     """
-    _check(input, running_mean, running_var, weight, bias, training, eps)
+    check_batch_norm(input, running_mean, running_var, weight, bias, training, eps)
     if not training:
         given = [contiguous(a.array) for a in (running_mean, running_var)]
         return Normalize.apply(input, weight, bias, *given, float(eps))
     y, mean, var = BatchNorm.apply(input, weight, bias, float(eps))
-    if running_mean is not None and input.numel():
-        count = input.numel() // input.shape[1]
-        _track([running_mean.array, running_var.array], [mean.array, var.array], momentum, count / (count - 1))
+    track(input, running_mean, running_var, mean, var, momentum)
     return y
+
+
+def track(input, running_mean, running_var, mean, var, momentum):
+    """Move the running statistics, if there are any, towards mean and var of the batch `input`."""
+    if running_mean is None or not input.numel():
+        return
+    count, running = input.numel() // input.shape[1], (running_mean.array, running_var.array)
+    _track(running, (mean.array, var.array), momentum, count / (count - 1))
 
 
 def _track(running, batch, momentum, correction):
@@ -166,7 +172,8 @@ def _track(running, batch, momentum, correction):
         mutation.touch(r, "batch_norm")
 
 
-def _check(input, running_mean, running_var, weight, bias, training, eps):
+def check_batch_norm(input, running_mean, running_var, weight, bias, training, eps):
+    """That all fits. Errors: TypeError for what is no Tensor, ValueError and RuntimeError as batch_norm says."""
     check_floating("batch_norm", input)
     if input.ndim < 2:
         raise RuntimeError(f"[batch_norm] input {input.shape} has no channels, expected (N, C, ...)")

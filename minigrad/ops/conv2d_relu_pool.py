@@ -21,21 +21,19 @@ from minigrad.ops.conv2d import (
 )
 from minigrad.ops.max_pool2d import max_pool2d
 from minigrad.ops.unary import relu
+from minigrad.ops.windows import pool_squares, spread_squares
 
 FEW = 40  # elements of a window over all channels, for which the fused kernels pay
-NONE = 4
 
 # Kernels: x (n, in, h, w), w (out, in, kh, kw), y and code (n, out, ph, pw); `numbers`: strides, paddings, dilations
 
 
 @kernel(outs=2)
 def conv2d_relu_pool_forward(y, code, x, w, bias, *numbers):
-    xp, (n, out, rows, cols) = array_module(x), y.shape
-    full = xp.empty((n, out, 2 * rows, 2 * cols), x.dtype)
+    n, out, rows, cols = y.shape
+    full = array_module(x).empty((n, out, 2 * rows, 2 * cols), x.dtype)
     conv2d_forward.reference(full, x, w, bias, *numbers, 1)
-    corners = full.reshape(n, out, rows, 2, cols, 2).swapaxes(3, 4).reshape(*y.shape, 4)
-    best = corners.max(4)
-    y[...], code[...] = xp.maximum(best, 0), xp.where(best > 0, corners.argmax(4), NONE)
+    pool_squares(y, code, full)
 
 
 @kernel(outs=2)
@@ -49,10 +47,7 @@ def conv2d_relu_pool_backward(dw, db, dy, code, x, *numbers):
 @kernel()
 def conv2d_relu_pool_spread(full, dy, code):
     """dy at its places among the outputs of the convolution, zeros elsewhere"""
-    full[...] = 0
-    for corner in range(4):
-        i, j = divmod(corner, 2)
-        full[:, :, i : 2 * dy.shape[2] : 2, j : 2 * dy.shape[3] : 2] = dy * (code == corner)
+    spread_squares(full, dy, code)
 
 
 class Conv2dReluPool(Op):

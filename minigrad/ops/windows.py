@@ -1,4 +1,7 @@
-"""windows: what conv2d and max_pool2d share: how windows lie on images, and what the reference kernels see in them."""
+"""windows: what conv2d and max_pool2d share: how windows lie on images, and what the reference kernels see in them.
+
+At the end: maxima of 2 x 2 squares, as the fused ops take them.
+"""
 
 import itertools
 from typing import NamedTuple
@@ -82,3 +85,24 @@ class Windows(NamedTuple):
             starts = [t * self.dilation[d] for d, t in enumerate(tap)]
             ends = [start + max(0, (n - 1) * s + 1) for start, n, s in zip(starts, outputs, self.stride, strict=True)]
             yield tap, tuple(slice(*bounds) for bounds in zip(starts, ends, self.stride, strict=True))
+
+
+# Squares: y and code (..., h // 2, w // 2) of x (..., h, w) -----------------------------------------------------------
+
+NONE = 4  # the code where nothing is above zero
+
+
+def pool_squares(y, code, x):
+    """y: the largest of relu(x) in each square, code: which of the four it is, row by row; the first of equals."""
+    xp, (*batch, rows, cols) = array_module(x), y.shape
+    corners = x[..., : 2 * rows, : 2 * cols].reshape(*batch, rows, 2, cols, 2).swapaxes(-3, -2).reshape(*y.shape, 4)
+    best = corners.max(-1)
+    y[...], code[...] = xp.maximum(best, 0), xp.where(best > 0, corners.argmax(-1), NONE)
+
+
+def spread_squares(x, y, code):
+    """y where the code says, zeros elsewhere."""
+    x[...] = 0
+    for corner in range(4):
+        i, j = divmod(corner, 2)
+        x[..., i : 2 * y.shape[-2] : 2, j : 2 * y.shape[-1] : 2] = y * (code == corner)

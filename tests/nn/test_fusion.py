@@ -53,6 +53,9 @@ IMAGES = {
     "groups": lambda: (nn.Conv2d(2, 6, 3, groups=2), nn.ReLU(), nn.MaxPool2d(2)),
     "other windows": lambda: (nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(3, 2)),
     "odd size kept": lambda: (nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True)),
+    "normalised": lambda: (nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2)),
+    "given statistics": lambda: (nn.BatchNorm2d(2).eval(), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+    "normalised, other windows": lambda: (nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(3)),
     "after another": lambda: (nn.Conv2d(2, 3, 2), nn.Tanh(), nn.ReLU(), nn.MaxPool2d(3, 2, 1)),
 }
 
@@ -60,9 +63,10 @@ IMAGES = {
 @pytest.mark.parametrize("make", IMAGES.values(), ids=IMAGES)
 def test_images_come_out_as_from_the_modules_in_turn(make):
     model, x = nn.Sequential(*make()), mg.randn(3, 2, 9, 11)
-    found = []
-    for y in (model(x), in_turn(model)(x)):
-        found.append([y, *mg.autograd.grad((y * y).sum(), list(model.parameters()))])
+    twin, found = copy.deepcopy(model), []
+    for one, y in ((model, model(x)), (twin, in_turn(twin)(x))):
+        found.append([y, *mg.autograd.grad((y * y).sum(), list(one.parameters()))])
+    assert [b.tolist() for b in model.buffers()] == [b.tolist() for b in twin.buffers()]
     assert any(isinstance(step, Fused) for step in model._steps)
     assert found[0][0].detach().numpy().tobytes() == found[1][0].detach().numpy().tobytes()
     for a, b in zip(found[0][1:], found[1][1:], strict=True):

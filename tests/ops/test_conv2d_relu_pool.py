@@ -7,7 +7,8 @@ import minigrad as mg
 from minigrad.autograd import grad
 from minigrad.backend import cpu
 from minigrad.nn import functional as F
-from minigrad.ops.conv2d_relu_pool import NONE, Conv2dReluPool
+from minigrad.ops.conv2d_relu_pool import Conv2dReluPool
+from minigrad.ops.windows import NONE
 from minigrad.testing import check_kernel
 from tests.ops.harness import TIERS, Case, check
 from tests.ops.test_conv2d import conv2d, sizes
