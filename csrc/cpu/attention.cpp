@@ -1,188 +1,280 @@
 // Attention: y = softmax(scale q k^T + mask) v for each of a batch of q (L, E), k (S, E), v (S, Ev), and its gradient.
 //
-// Blocks of kBlock query rows: their scores against all keys they may see fit in the second-level cache, so nothing of
-// size L S is ever stored. Backward makes the block's probabilities P again from lse and runs five products:
+// Nothing of size L S is ever stored. Forward takes some query rows at a time and all keys they may see. Backward takes
+// blocks of query rows against chunks of keys, makes their probabilities P again from lse, and runs five products:
 //
-//   dv += P^T dy      dS = P (dy v^T - rowsum(dy y)) scale      dq = dS k      dk += dS^T q
+//   dv += P^T dy      dS = P (dy v^T - rowsum(dy y))      dq += dS k scale      dk += dS^T (q scale)
+//
+// What a head's products need is packed into panels once, so the arrays may lie in memory as they like, row by row.
+// With fewer heads than threads backward runs twice, by chunks for dk and dv and by blocks for dq: the same sums in the
+// same order.
 
 #include <cmath>
+#include <vector>
 
-#include "cpu/gemm.h"
+#include "cpu/attention_block.h"
 #include "cpu/kernels.h"
 #include "cpu/memory.h"
+#include "cpu/parallel.h"
 #include "cpu/rows.h"
 
 namespace minigrad {
 namespace {
 
-constexpr Size kBlock = 56;
-constexpr Size kLine = 16;                 // floats in a cache line: no vector is longer
+using namespace attention;
+
+constexpr Size kScores = Size{1} << 16;    // floats of scores at once in forward
 constexpr Size kTaskWork = Size{1} << 19;  // multiplications that make a thread worth its while
-constexpr Size kManyBatches = 8;           // from here on every thread takes whole batches
+constexpr Size kManyHeads = 8, kTasks = 32;
 
-Size whole_vectors(Size n) { return (n + kLanes - 1) / kLanes * kLanes; }
+// --- forward ---
 
-void clear(float* row, Size begin, Size end) {
-  if (begin < end) std::fill(row + begin, row + end, 0.0f);
+// The scores of kLanes rows from i on become e^(score - their maximum); lanes of maxima and sums come back.
+void exponentials(const Block& k, Size i, float* scores, Size stride, VFloat& peak, VFloat& total) {
+  const Size rows = std::min<Size>(kLanes, k.rows - i);
+  VFloat part[kLanes];
+  for (int r = 0; r < kLanes; ++r) part[r] = VFloat(-kInf);
+  for (Size r = 0; r < rows; ++r) {
+    float* const row = scores + (i + r) * stride;
+    end_row(k, i + r, row);
+    for (Size j = 0; j < k.seen(i + r); j += kLanes) part[r] = max(VFloat::load(row + j), part[r]);
+  }
+  peak = fold_each(part, [](VFloat a, VFloat b) { return max(a, b); });
+  peak = select(peak == VFloat(-kInf), VFloat(0.0f), peak);
+  for (int r = 0; r < kLanes; ++r) part[r] = VFloat(0.0f);
+  for (Size r = 0; r < rows; ++r) {
+    float* const row = scores + (i + r) * stride;
+    const VFloat top(peak[static_cast<int>(r)]);
+    VFloat sum(0.0f);
+    for (Size j = 0, seen = k.seen(i + r); j < seen; j += kLanes) {
+      const VFloat e = exp_bounded(VFloat::load(row + j) - top);
+      e.store(row + j);
+      sum += e;
+    }
+    part[r] = sum;
+    clear_unseen(k, i + r, row);
+  }
+  total = fold_each(part, [](VFloat a, VFloat b) { return a + b; });
 }
 
-struct Problem {
-  const float *q, *k, *v;
-  const InView<float>& mask;
-  Size batch, rows, keys, width, value_width;
-  float scale;
-  bool causal;
+// factor: what brings the sum of a row to 1; lse: the logarithm of its sum.
+void softmax_rows(const Block& k, float* scores, Size stride, float* factor, double* lse) {
+  for (Size i = 0; i < k.rows; i += kLanes) {
+    VFloat peak, total;
+    exponentials(k, i, scores, stride, peak, total);
+    select(total == VFloat(0.0f), VFloat(0.0f), VFloat(1.0f) / total).store(factor + i);
+    const VFloat logs = log(total);
+    for (int r = 0; r < std::min<Size>(kLanes, k.rows - i); ++r)
+      lse[i + r] = total[r] == 0 ? HUGE_VAL : static_cast<double>(logs[r]) + peak[r];
+  }
+}
 
-  Size blocks() const { return (rows + kBlock - 1) / kBlock; }
-  Size visible(Size row) const { return causal ? std::min(row + 1, keys) : keys; }
-  // An odd number of cache lines, so that rows of one column do not share a place in the cache.
-  Size stride() const { return ((keys + kLine - 1) / kLine | 1) * kLine; }
+// The queries first..last of one head, `rows` at a time.
+void forward_head(const Problem& p, Size b, Size first, Size last, Size rows, const Sink& y, double* lse) {
+  const Size keys = p.visible(last - 1), stride = padded(keys) + kPanel, width = padded(p.width);
+  const Size value_width = padded(p.value_width);
+  const bool few = p.rows <= tile::kDotRows;  // then packing would be the larger part
+  const bool in_place = few && p.value_width == value_width;
+  const Scratch<float> k_panels(few ? 0 : padded(keys) * p.width), v_panels(in_place ? 0 : keys * value_width);
+  const Scratch<float> q(rows * width), scores(rows * stride), out(rows * value_width);
+  Right k{}, v{p.v[b], p.v.step, kPanel};
+  if (!few) k = pack_turned(p.k[b], p.k.step, keys, p.width, k_panels.data());
+  if (!in_place) v = pack(p.v[b], p.v.step, keys, p.value_width, v_panels.data());
+  for (Size at = first; at < last; at += rows) {
+    const Size count = std::min(rows, last - at);
+    const Block block{p, b, at, count, 0, p.visible(at + count - 1)};
+    copy_rows(p.q[b] + at * p.q.step, p.q.step, q.data(), width, count, p.width, width, p.scale);
+    if (few)
+      tile::kDots[count - 1](p.width, q.data(), width, p.k[b], p.k.step, block.keys, scores.data(), stride, 1);
+    else
+      multiply(count, block.keys, {q.data(), width, 1}, k, scores.data(), stride, false,
+               [&](Size i, Size r) { return block.of_scores(i, r, p.width); });
+    float factor[kBlock + kLanes];
+    softmax_rows(block, scores.data(), stride, factor, lse + b * p.rows + at);
+    multiply(count, value_width, {scores.data(), stride, 1}, v, out.data(), value_width, false,
+             [&](Size i, Size r) { return block.of_rows(i, r, value_width); });
+    for (Size i = 0; i < count; ++i)
+      copy_rows(out.data() + i * value_width, 0, y[b] + (at + i) * y.step, 0, 1, p.value_width, p.value_width,
+                factor[i]);
+  }
+}
+
+// --- backward ---
+
+struct Gradients {
+  Sink dq, dk, dv;
+  Source dy, y;
+  const double* lse;
 };
 
-Problem check(const In<float>& q, const In<float>& k, const In<float>& v, const InView<float>& mask, double scale,
-              bool causal) {
-  require(q.ndim == 3 && k.ndim == 3 && v.ndim == 3 && q.shape[0] == k.shape[0] && q.shape[0] == v.shape[0] &&
-              q.shape[2] == k.shape[2] && k.shape[1] == v.shape[1],
-          "expected q (batch, L, E), k (batch, S, E), v (batch, S, Ev)");
-  const Problem p{q.data,     k.data,     v.data,     mask,       q.shape[0],
-                  q.shape[1], k.shape[1], q.shape[2], v.shape[2], static_cast<float>(scale),
-                  causal};
-  if (mask.data) {
-    Size matrices = 1;
-    for (int d = 0; d + 2 < mask.ndim; ++d) matrices *= mask.shape[d];
-    require(mask.ndim >= 2 && matrices == p.batch && mask.shape[mask.ndim - 2] == p.rows &&
-                mask.shape[mask.ndim - 1] == p.keys,
-            "expected a mask of shape (..., L, S) with as many matrices as the batch has");
+// Some queries against some keys of a head, and whose gradients are wanted.
+struct Span {
+  Size first_query, last_query, first_key, last_key;
+  bool of_keys, of_queries;
+};
+
+// A chunk of keys as the blocks of queries need it.
+struct Chunk {
+  Size first, keys;
+  Right turned_k, turned_v, k;
+  float *dk, *dv;
+};
+
+class Backward {
+ public:
+  Backward(const Problem& p, const Gradients& g, Size b, const Span& s)
+      : p_(p),
+        g_(g),
+        b_(b),
+        span_(s),
+        width_(padded(p.width)),
+        value_width_(padded(p.value_width)),
+        keys_(s.last_key - s.first_key),
+        k_panels_(padded(keys_) * p.width),
+        v_panels_(padded(keys_) * p.value_width),
+        k_rows_(s.of_queries ? keys_ * width_ : 0),
+        dk_(s.of_keys ? keys_ * width_ : 0),
+        dv_(s.of_keys ? keys_ * value_width_ : 0),
+        q_(kBlock * width_),
+        dy_(kBlock * value_width_),
+        dq_(kBlock * width_),
+        scores_(kBlock * kStride),
+        slopes_(kBlock * kStride) {}
+
+  void run() {
+    for (Size key = span_.first_key; key < span_.last_key; key += kChunk) add_chunk(key);
+    if (span_.of_keys)
+      std::fill_n(dk_.data(), keys_ * width_, 0.0f), std::fill_n(dv_.data(), keys_ * value_width_, 0.0f);
+    for (Size query = span_.first_query; query < span_.last_query; query += kBlock) {
+      const Size rows = std::min(kBlock, span_.last_query - query), seen = p_.visible(query + rows - 1);
+      if (seen <= span_.first_key && !span_.of_queries) continue;
+      start_block(query, rows);
+      for (const Chunk& chunk : chunks_)
+        if (chunk.first < seen) run_block({p_, b_, query, rows, chunk.first, chunk.keys}, chunk);
+      if (span_.of_queries)
+        copy_rows(dq_.data(), width_, g_.dq[b_] + query * g_.dq.step, g_.dq.step, rows, p_.width, p_.width, p_.scale);
+    }
+    if (!span_.of_keys) return;
+    const Size first = span_.first_key;
+    copy_rows(dk_.data(), width_, g_.dk[b_] + first * g_.dk.step, g_.dk.step, keys_, p_.width, p_.width);
+    copy_rows(dv_.data(), value_width_, g_.dv[b_] + first * g_.dv.step, g_.dv.step, keys_, p_.value_width,
+              p_.value_width);
   }
-  return p;
-}
 
-Matrix as_is(const float* data, Size cols) { return {data, cols, 1}; }
-Matrix transposed(const float* data, Size cols) { return {data, 1, cols}; }
+ private:
+  static constexpr Size kStride = kChunk + kPanel;  // an odd number of cache lines
 
-// scores += the mask's row for that query.
-void add_mask(const InView<float>& mask, Size b, Size query, Size n, float* scores) {
-  const Size step = mask.strides[mask.ndim - 1];
-  const char* row = reinterpret_cast<const char*>(mask.data) + query * mask.strides[mask.ndim - 2];
-  for (int d = mask.ndim - 3; d >= 0; b /= mask.shape[d--]) row += b % mask.shape[d] * mask.strides[d];
-  LongRow<float> to{scores, n};
-  if (step == sizeof(float))
-    to.each([&](auto at) { to.put(at, to[at] + at.load(reinterpret_cast<const float*>(row))); });
-  else
-    for (Size j = 0; j < n; ++j) scores[j] += *reinterpret_cast<const float*>(row + j * step);
-}
+  void add_chunk(Size key) {
+    const Size at = key - span_.first_key, keys = std::min(kChunk, span_.last_key - key);
+    const float *const k = p_.k[b_] + key * p_.k.step, *const v = p_.v[b_] + key * p_.v.step;
+    Chunk chunk{key, keys, {}, {}, {}, dk_.data() + at * width_, dv_.data() + at * value_width_};
+    chunk.turned_k = pack_turned(k, p_.k.step, keys, p_.width, k_panels_.data() + at * p_.width);
+    chunk.turned_v = pack_turned(v, p_.v.step, keys, p_.value_width, v_panels_.data() + at * p_.value_width);
+    if (span_.of_queries) chunk.k = pack(k, p_.k.step, keys, p_.width, k_rows_.data() + at * width_);
+    chunks_.push_back(chunk);
+  }
 
-// f(query, its scores up to what it may see, -inf in the rest of the last vector) for `count` queries from `first`.
-// What f leaves there counts; the rest becomes 0.
-template <class F>
-void for_scores(const Problem& p, Size b, Size first, Size count, float* scores, const F& f) {
-  const Size stride = p.stride(), keys = p.visible(first + count - 1);
-  const Matrix q = as_is(p.q + (b * p.rows + first) * p.width, p.width);
-  gemm({count, keys, p.width, q, transposed(p.k + b * p.keys * p.width, p.width), scores, stride});
-  parallel_for(count, row_grain(keys), [&](Size begin, Size end) {
-    for (Size i = begin; i < end; ++i) {
-      const Size seen = p.visible(first + i);
-      LongRow<float> row{scores + i * stride, whole_vectors(seen)};
-      row.each([&](auto at) { row.put(at, row[at] * VFloat(p.scale)); });
-      if (p.mask.data) add_mask(p.mask, b, first + i, seen, row.data);
-      std::fill(row.data + seen, row.data + row.cols, -std::numeric_limits<float>::infinity());
-      f(i, row);
-      clear(row.data, row.cols, keys);
+  void start_block(Size query, Size rows) {
+    const float *const dy = g_.dy[b_] + query * g_.dy.step, *const y = g_.y[b_] + query * g_.y.step;
+    copy_rows(p_.q[b_] + query * p_.q.step, p_.q.step, q_.data(), width_, rows, p_.width, width_, p_.scale);
+    copy_rows(dy, g_.dy.step, dy_.data(), value_width_, rows, p_.value_width, value_width_);
+    for (Size i = 0; i < rows; ++i) {
+      const LongRow<const float> dy_row{dy + i * g_.dy.step, p_.value_width}, y_row{y + i * g_.y.step, p_.value_width};
+      mean_[i] = dy_row.sum([&](auto at) { return dy_row[at] * y_row[at]; })[0];
+    }
+    if (span_.of_queries) std::fill_n(dq_.data(), rows * width_, 0.0f);
+  }
+
+  void run_block(const Block& block, const Chunk& chunk) {
+    const Size rows = block.rows, seen = block.seen(rows - 1);
+    const Matrix q{q_.data(), width_, 1}, dy{dy_.data(), value_width_, 1};
+    multiply(rows, seen, q, chunk.turned_k, scores_.data(), kStride, false,
+             [&](Size i, Size r) { return block.of_scores(i, r, p_.width); });
+    multiply(rows, seen, dy, chunk.turned_v, slopes_.data(), kStride, false,
+             [&](Size i, Size r) { return block.of_scores(i, r, p_.value_width); });
+    take_slopes(block);
+    if (span_.of_keys) {
+      multiply(seen, value_width_, {scores_.data(), 1, kStride}, {dy_.data(), value_width_, kPanel}, chunk.dv,
+               value_width_, true, [&](Size i, Size) { return block.of_keys(i, value_width_); });
+      multiply(seen, width_, {slopes_.data(), 1, kStride}, {q_.data(), width_, kPanel}, chunk.dk, width_, true,
+               [&](Size i, Size) { return block.of_keys(i, width_); });
+    }
+    if (span_.of_queries)
+      multiply(rows, width_, {slopes_.data(), kStride, 1}, chunk.k, dq_.data(), width_, true,
+               [&](Size i, Size r) { return block.of_rows(i, r, width_); });
+  }
+
+  // P and dS from the scores and dy v^T, in their place.
+  void take_slopes(const Block& block) {
+    const double* lse = g_.lse + b_ * p_.rows + block.first;
+    for (Size i = 0; i < block.rows; ++i) {
+      float *const scores = scores_.data() + i * kStride, *const slopes = slopes_.data() + i * kStride;
+      end_row(block, i, scores);
+      const VFloat high(static_cast<float>(lse[i])), mean(mean_[i]);
+      const VFloat low(std::isinf(lse[i]) ? 0.0f : static_cast<float>(lse[i] - static_cast<float>(lse[i])));
+      for (Size j = 0, seen = block.seen(i); j < seen; j += kLanes) {
+        const VFloat share = exp_bounded(VFloat::load(scores + j) - high - low);
+        share.store(scores + j);
+        (share * (VFloat::load(slopes + j) - mean)).store(slopes + j);
+      }
+      clear_unseen(block, i, scores);
+      clear_unseen(block, i, slopes);
+    }
+  }
+
+  const Problem& p_;
+  const Gradients& g_;
+  const Size b_;
+  const Span span_;
+  const Size width_, value_width_, keys_;
+  const Scratch<float> k_panels_, v_panels_, k_rows_, dk_, dv_, q_, dy_, dq_, scores_, slopes_;
+  float mean_[kBlock];
+  std::vector<Chunk> chunks_;
+};
+
+}  // namespace
+
+void attention_forward(OutView<float> y, Out<double> lse, InView<float> q, InView<float> k, InView<float> v,
+                       Maybe<InView<float>> mask, double scale, bool causal) {
+  const Problem p = check(q, k, v, mask, scale, causal);
+  const Sink out(y);
+  require_shape(out, p, p.rows, p.value_width, "expected y (batch, L, Ev)");
+  require(lse.size == p.batch * p.rows, "expected lse (batch, L)");
+  if (!p.rows) return;
+  const Size fitting = std::clamp(kScores / std::max<Size>(p.keys, 1) / kTile * kTile, kTile, kBlock);
+  const Size rows = p.rows <= tile::kDotRows ? p.rows : fitting;
+  const Size blocks = (p.rows + rows - 1) / rows;
+  const Size parts = p.batch >= kManyHeads ? 1 : std::min(blocks, kTasks / std::max<Size>(p.batch, 1));
+  const Size part = (blocks + parts - 1) / parts * rows;
+  parallel_for(p.batch * parts, kTaskWork / std::max<Size>(1, p.work() / parts), [&](Size begin, Size end) {
+    for (Size task = begin; task < end; ++task) {
+      const Size first = task % parts * part;
+      if (first < p.rows) forward_head(p, task / parts, first, std::min(p.rows, first + part), rows, out, lse.data);
     }
   });
 }
 
-void forward_block(const Problem& p, Size b, Size first, float* scores, float* y, double* lse) {
-  const Size count = std::min(kBlock, p.rows - first), at = b * p.rows + first, keys = p.visible(first + count - 1);
-  float factor[kBlock];
-  for_scores(p, b, first, count, scores, [&](Size i, auto& row) {
-    const float top = row.peak()[0], peak = std::isinf(top) && top < 0 ? 0.0f : top;
-    const float total = row.sum([&](auto at) {
-      const VFloat e = exp(row[at] - VFloat(peak));
-      row.put(at, e);
-      return e;
-    })[0];
-    factor[i] = total == 0 ? 0.0f : 1 / total;
-    lse[at + i] = total == 0 ? HUGE_VAL : std::log(static_cast<double>(total)) + peak;
-  });
-  const Matrix v = as_is(p.v + b * p.keys * p.value_width, p.value_width);
-  gemm({count, p.value_width, keys, as_is(scores, p.stride()), v, y + at * p.value_width, p.value_width});
-  for (Size i = 0; i < count; ++i) {
-    LongRow<float> row{y + (at + i) * p.value_width, p.value_width};
-    row.each([&](auto at) { row.put(at, row[at] * VFloat(factor[i])); });
-  }
-}
-
-struct Gradients {
-  float *dq, *dk, *dv;
-  const float *dy, *y;
-  const double* lse;
-};
-
-// Adds the block's share to dk and dv, writes its rows of dq. `p` and `ds` are working space for kBlock rows.
-void backward_block(const Problem& p, const Gradients& g, Size b, Size first, float* probabilities, float* ds) {
-  const Size count = std::min(kBlock, p.rows - first), at = b * p.rows + first, keys = p.visible(first + count - 1);
-  const Size stride = p.stride(), width = p.width, value_width = p.value_width, key = b * p.keys;
-  const float *dy = g.dy + at * value_width, *y = g.y + at * value_width;
-  const Matrix q = as_is(p.q + at * width, width), k = as_is(p.k + key * width, width);
-  gemm(
-      {count, keys, value_width, as_is(dy, value_width), transposed(p.v + key * value_width, value_width), ds, stride});
-  for_scores(p, b, first, count, probabilities, [&](Size i, auto& row) {
-    const double lse = g.lse[at + i];
-    const VFloat high(static_cast<float>(lse)),
-        low(std::isinf(lse) ? 0.0f : static_cast<float>(lse - static_cast<float>(lse)));
-    const LongRow<const float> dy_row{dy + i * value_width, value_width}, y_row{y + i * value_width, value_width};
-    const VFloat mean = dy_row.sum([&](auto at) { return dy_row[at] * y_row[at]; });
-    LongRow<float> slope{ds + i * stride, row.cols};
-    row.each([&](auto at) {
-      const VFloat share = exp(row[at] - high - low);
-      row.put(at, share);
-      slope.put(at, share * (slope[at] - mean) * VFloat(p.scale));
+void attention_backward(OutView<float> dq, OutView<float> dk, OutView<float> dv, InView<float> dy, InView<float> y,
+                        In<double> lse, InView<float> q, InView<float> k, InView<float> v, Maybe<InView<float>> mask,
+                        double scale, bool causal) {
+  const Problem p = check(q, k, v, mask, scale, causal);
+  const Gradients g{Sink(dq), Sink(dk), Sink(dv), Source(dy), Source(y), lse.data};
+  require_shape(g.dq, p, p.rows, p.width, "expected dq in the shape of q");
+  require_shape(g.dk, p, p.keys, p.width, "expected dk in the shape of k");
+  require_shape(g.dv, p, p.keys, p.value_width, "expected dv in the shape of v");
+  require_shape(g.dy, p, p.rows, p.value_width, "expected dy (batch, L, Ev)");
+  require_shape(g.y, p, p.rows, p.value_width, "expected y (batch, L, Ev)");
+  require(lse.size == p.batch * p.rows, "expected lse (batch, L)");
+  const auto run = [&](Size parts, const auto& span) {
+    parallel_for(p.batch * parts, kTaskWork / std::max<Size>(1, 3 * p.work() / parts), [&](Size begin, Size end) {
+      for (Size task = begin; task < end; ++task) Backward(p, g, task / parts, span(task % parts)).run();
     });
-    clear(slope.data, slope.cols, keys);
-  });
-  float *dq = g.dq + at * width, *dk = g.dk + key * width, *dv = g.dv + key * value_width;
-  gemm({keys, value_width, count, transposed(probabilities, stride), as_is(dy, value_width), dv, value_width, nullptr,
-        true});
-  gemm({count, width, keys, as_is(ds, stride), k, dq, width});
-  gemm({keys, width, count, transposed(ds, stride), q, dk, width, nullptr, true});
-}
-
-}  // namespace
-
-void attention_forward(Out<float> y, Out<double> lse, In<float> q, In<float> k, In<float> v, Maybe<InView<float>> mask,
-                       double scale, bool causal) {
-  const Problem p = check(q, k, v, mask, scale, causal);
-  require(y.size == p.batch * p.rows * p.value_width && lse.size == p.batch * p.rows,
-          "expected y (batch, L, Ev) and lse (batch, L)");
-  const Size work = std::min(kBlock, p.rows) * p.keys * (p.width + p.value_width);
-  parallel_for(p.batch * p.blocks(), kTaskWork / std::max<Size>(1, work), [&](Size begin, Size end) {
-    const Scratch<float> scores(std::min(kBlock, p.rows) * p.stride());
-    for (Size task = begin; task < end; ++task)
-      forward_block(p, task / p.blocks(), task % p.blocks() * kBlock, scores.data(), y.data, lse.data);
-  });
-}
-
-void attention_backward(Out<float> dq, Out<float> dk, Out<float> dv, In<float> dy, In<float> y, In<double> lse,
-                        In<float> q, In<float> k, In<float> v, Maybe<InView<float>> mask, double scale, bool causal) {
-  const Problem p = check(q, k, v, mask, scale, causal);
-  require_same_shape(dq, q, "dq and q");
-  require_same_shape(dk, k, "dk and k");
-  require_same_shape(dv, v, "dv and v");
-  require_same_shape(dy, y, "dy and y");
-  require(y.size == p.batch * p.rows * p.value_width && lse.size == p.batch * p.rows,
-          "expected y (batch, L, Ev) and lse (batch, L)");
-  const Gradients g{dq.data, dk.data, dv.data, dy.data, y.data, lse.data};
-  std::fill_n(dk.data, dk.size, 0.0f);
-  std::fill_n(dv.data, dv.size, 0.0f);
-  // With few batches the threads share the products of one block instead.
-  parallel_for(p.batch, p.batch < kManyBatches ? p.batch : 1, [&](Size begin, Size end) {
-    const Size size = std::min(kBlock, p.rows) * p.stride();
-    const Scratch<float> probabilities(size), ds(size);
-    for (Size b = begin; b < end; ++b)
-      for (Size first = 0; first < p.rows; first += kBlock)
-        backward_block(p, g, b, first, probabilities.data(), ds.data());
-  });
+  };
+  if (p.batch >= num_threads()) return run(1, [&](Size) { return Span{0, p.rows, 0, p.keys, true, true}; });
+  run((p.keys + kChunk - 1) / kChunk,
+      [&](Size i) { return Span{0, p.rows, i * kChunk, std::min(p.keys, (i + 1) * kChunk), true, false}; });
+  run((p.rows + kBlock - 1) / kBlock,
+      [&](Size i) { return Span{i * kBlock, std::min(p.rows, (i + 1) * kBlock), 0, p.keys, false, true}; });
 }
 
 }  // namespace minigrad

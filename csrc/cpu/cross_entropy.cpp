@@ -62,7 +62,7 @@ void cross_entropy_forward(Out<float> loss, Out<double> lse, Maybe<Out<double>> 
   const Scratch<double> losses(t.rows);
   const auto row_losses = [&](Size first, const auto& row) {
     const VFloat peak = row.peak();
-    const VFloat log_total = log(row.sum([&](auto at) { return exp(row[at] - peak); }));
+    const VFloat log_total = log(row.sum([&](auto at) { return exp_bounded(row[at] - peak); }));
     // What weighs nothing adds nothing, and be it infinite.
     const auto weighted = [&](auto at) {
       const VFloat w = t.weights(at), zero(0.0f);
@@ -118,9 +118,9 @@ void cross_entropy_backward(Out<float> dx, In<float> dy, Maybe<In<double>> count
     const VFloat h = row.spread(high), l = row.spread(low), a = row.spread(all), e = row.spread(each);
     auto out = row.output(dx.data + first * t.classes);
     if (t.flat == 0)
-      out.each([&](auto at) { out.put(at, a * exp(row[at] - h - l)); });
+      out.each([&](auto at) { out.put(at, a * exp_bounded(row[at] - h - l)); });
     else
-      out.each([&](auto at) { out.put(at, a * exp(row[at] - h - l) - e * t.weights(at)); });
+      out.each([&](auto at) { out.put(at, a * exp_bounded(row[at] - h - l) - e * t.weights(at)); });
     out.finish();
     for (int i = 0; i < row.count; ++i) {
       float* grad = dx.data + (first + i) * t.classes;

@@ -34,7 +34,7 @@ V gelu_slope(V x) {
 }
 
 // 1 / (1 + e^-x) of numbers; where the bounds bite it is 0 or 1 to the last bit.
-V share(V x) { return V(1.0f) / (V(1.0f) + detail::exp_of_number(min(V(88.0f), max(V(-87.0f), -x)))); }
+V share(V x) { return V(1.0f) / (V(1.0f) + detail::exp_in_range(min(V(88.0f), max(V(-87.0f), -x)))); }
 
 V silu(V x) { return x * share(x); }
 V silu_slope(V x) {

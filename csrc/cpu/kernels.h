@@ -72,12 +72,13 @@ void binary_cross_entropy_backward(Out<float> dx, In<float> dy, In<float> x, In<
 void binary_cross_entropy_with_logits_forward(Out<float> loss, In<float> x, In<float> t, double scale);
 void binary_cross_entropy_with_logits_backward(Out<float> dx, In<float> dy, In<float> x, In<float> t, double scale);
 
-// attention.cpp: q, dq (batch, L, E), k, dk (batch, S, E), v, dv (batch, S, Ev), y, dy (batch, L, Ev), lse (batch, L),
-// mask (..., L, S) of as many matrices
-void attention_forward(Out<float> y, Out<double> lse, In<float> q, In<float> k, In<float> v, Maybe<InView<float>> mask,
-                       double scale, bool causal);
-void attention_backward(Out<float> dq, Out<float> dk, Out<float> dv, In<float> dy, In<float> y, In<double> lse,
-                        In<float> q, In<float> k, In<float> v, Maybe<InView<float>> mask, double scale, bool causal);
+// attention.cpp: q, dq (batch.., L, E), k, dk (batch.., S, E), v, dv (batch.., S, Ev), y, dy (batch.., L, Ev), rows in
+// one piece; lse (batch.., L), mask (..., L, S) of as many matrices as the batch
+void attention_forward(OutView<float> y, Out<double> lse, InView<float> q, InView<float> k, InView<float> v,
+                       Maybe<InView<float>> mask, double scale, bool causal);
+void attention_backward(OutView<float> dq, OutView<float> dk, OutView<float> dv, InView<float> dy, InView<float> y,
+                        In<double> lse, InView<float> q, InView<float> k, InView<float> v, Maybe<InView<float>> mask,
+                        double scale, bool causal);
 
 // layer_norm.cpp: x, y, dx, dy (rows, cols), mean, rstd (rows,), weight, bias, dw, db (cols,)
 void layer_norm_forward(Out<float> y, Out<float> mean, Out<float> rstd, In<float> x, Maybe<In<float>> weight,

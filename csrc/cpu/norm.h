@@ -116,10 +116,7 @@ std::array<VFloat, K> sum_span(int rows, Size begin, Size end, const F& of) {
   std::array<VFloat, K> sums;
   for (std::size_t k = 0; k < K; ++k) {
     for (int r = rows; r < kLanes; ++r) part[k][r] = VFloat(0.0f);
-    transpose(part[k]);
-    for (int step = 1; step < kLanes; step *= 2)
-      for (int r = 0; r < kLanes; r += 2 * step) part[k][r] += part[k][r + step];
-    sums[k] = part[k][0];
+    sums[k] = fold_each(part[k], [](VFloat a, VFloat b) { return a + b; });
   }
   return sums;
 }

@@ -16,6 +16,15 @@ namespace minigrad {
 
 constexpr Size kShortRow = 64;
 
+// Lane r: the lanes of vector r, folded in pairs.
+template <class F>
+VFloat fold_each(VFloat (&rows)[kLanes], const F& f) {
+  transpose(rows);
+  for (int step = 1; step < kLanes; step *= 2)
+    for (int r = 0; r < kLanes; r += 2 * step) rows[r] = f(rows[r], rows[r + step]);
+  return rows[0];
+}
+
 // Places in a long row: lanes i, i + 1, ...; the first n of them at its end.
 struct Whole {
   Size i;

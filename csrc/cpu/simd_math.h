@@ -23,31 +23,42 @@ Simd<float, N> polynomial(Simd<float, N> x, float c, C... higher) {
 }
 
 namespace detail {
-// e^x for -87 <= x <= 88, no NaN: 2^n e^r with |r| <= ln(2)/2. n ln(2) is taken away in two parts, so that r keeps its
-// low bits (Cody and Waite); adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits, from where it is
-// shifted to the exponent.
-template <int N>
-Simd<float, N> exp_of_number(Simd<float, N> x) {
+// e^x = 2^n e^r with |r| <= ln(2)/2: e^r is returned, n + bias stands in the bits of an exponent. n ln(2) is taken away
+// in two parts, so that r keeps its low bits (Cody and Waite); adding 1.5 * 2^23 rounds to an integer and leaves it in
+// the low bits, from where it is shifted to the exponent.
+template <int bias, int N>
+Simd<float, N> exp_in_parts(Simd<float, N> x, Simd<uint32_t, N>& exponent) {
   using F = Simd<float, N>;
-  const F shift(12582912.0f), shifted = fma(x, F(1.44269504f), shift), n = shifted - shift;
+  const F shift(12582912.0f + bias), shifted = fma(x, F(1.44269504f), shift), n = shifted - shift;
   const F r = fma(n, F(-1.42860682e-6f), fma(n, F(-0.693145752f), x));
   const F p = polynomial(r, 0.4999999403953552f, 0.16666515171527863f, 0.04166845604777336f, 0.008369418792426586f,
                          0.0013813142431899905f);
-  const F e = fma(p, r * r, r) + F(1.0f);
-  return bitcast<float>(bitcast<uint32_t>(e) + (bitcast<uint32_t>(shifted) << 23));
+  exponent = bitcast<uint32_t>(shifted) << 23;
+  return fma(p, r * r, r) + F(1.0f);
 }
-// The same, and NaN for NaN, whose bits are no exponent.
+// e^x for -87 <= x <= 88, NaN for NaN.
 template <int N>
 Simd<float, N> exp_in_range(Simd<float, N> x) {
-  return select(is_nan(x), x, exp_of_number(x));
+  Simd<uint32_t, N> exponent;
+  const Simd<float, N> e = exp_in_parts<127>(x, exponent);
+  return e * bitcast<float>(exponent);
 }
 }  // namespace detail
+
+// e^x for x <= 88 and NaN: what softmax takes of numbers below their maximum.
+template <int N>
+Simd<float, N> exp_bounded(Simd<float, N> x) {
+  using F = Simd<float, N>;
+  return select(x < F(-87.3365402f), F(0.0f), detail::exp_in_range(x));
+}
 
 template <int N>
 Simd<float, N> exp(Simd<float, N> x) {
   using F = Simd<float, N>;
-  const F e = select(x > F(88.7228394f), F(std::numeric_limits<float>::infinity()), detail::exp_in_range(x));
-  return select(x < F(-87.3365402f), F(0.0f), e);
+  Simd<uint32_t, N> exponent;
+  const F r = detail::exp_in_parts<0>(x, exponent);  // 2^n may be too large for a factor
+  const F e = select(is_nan(x), x, bitcast<float>(bitcast<uint32_t>(r) + exponent));
+  return select(x < F(-87.3365402f), F(0.0f), select(x > F(88.7228394f), F(std::numeric_limits<float>::infinity()), e));
 }
 
 // log(2^n m) = n ln(2) + log(m), m in [sqrt(1/2), sqrt(2)).
@@ -94,7 +105,7 @@ Simd<float, N> sigmoid(Simd<float, N> x) {
 template <int N>
 Simd<float, N> normal_cdf(Simd<float, N> x, Simd<float, N>& bell) {
   using F = Simd<float, N>;
-  bell = detail::exp_of_number(max(F(-87.0f), F(-0.5f) * x * x));
+  bell = detail::exp_in_range(max(F(-87.0f), F(-0.5f) * x * x));
   const F t = F(1.0f) / fma(abs(x), F(0.3f), F(1.0f));
   const F p = polynomial(t, 0.1196245476603508f, 0.12082631886005402f, 0.09946507215499878f, 0.13003258407115936f,
                          -0.056450020521879196f, 0.20934629440307617f, -0.15893368422985077f, 0.03608883172273636f);

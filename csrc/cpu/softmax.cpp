@@ -28,7 +28,7 @@ void softmax_forward(Out<float> y, In<float> x) {
   const auto softmax = [](auto& y, const auto& x) {
     const VFloat peak = x.peak();
     const VFloat total = x.sum([&](auto at) {
-      const VFloat e = exp(x[at] - peak);
+      const VFloat e = exp_bounded(x[at] - peak);
       y.put(at, e);
       return e;
     });
@@ -49,7 +49,7 @@ void softmax_backward(Out<float> dx, In<float> dy, In<float> y) {
 void log_softmax_forward(Out<float> y, In<float> x) {
   const auto log_softmax = [](auto& y, const auto& x) {
     const VFloat peak = x.peak();
-    const VFloat log_total = log(x.sum([&](auto at) { return exp(x[at] - peak); }));
+    const VFloat log_total = log(x.sum([&](auto at) { return exp_bounded(x[at] - peak); }));
     y.each([&](auto at) { y.put(at, x[at] - peak - log_total); });
   };
   map_rows(y, log_softmax, x);
@@ -58,7 +58,7 @@ void log_softmax_forward(Out<float> y, In<float> x) {
 void log_softmax_backward(Out<float> dx, In<float> dy, In<float> y) {
   const auto gradient = [](auto& dx, const auto& dy, const auto& y) {
     const VFloat total = dy.sum([&](auto at) { return dy[at]; });
-    dx.each([&](auto at) { dx.put(at, dy[at] - exp(y[at]) * total); });
+    dx.each([&](auto at) { dx.put(at, dy[at] - exp_bounded(y[at]) * total); });
   };
   map_rows(dx, gradient, dy, y);
 }

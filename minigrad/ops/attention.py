@@ -12,7 +12,7 @@ Source: Vaswani et al., "Attention is all you need", 2017; Dao et al., "FlashAtt
 import math
 
 from minigrad.autograd import Op
-from minigrad.backend.array import array_module, contiguous, empty, empty_like
+from minigrad.backend.array import array_module, contiguous, empty
 from minigrad.dtypes import bool_, float32, float64
 from minigrad.kernel import kernel
 from minigrad.ops.creation import tensor
@@ -24,16 +24,16 @@ from minigrad.ops.softmax import softmax
 from minigrad.ops.where import masked_fill, where
 from minigrad.tensor import wrap
 
-# Kernels: q (batch, L, E), k (batch, S, E), v (batch, S, Ev), y (batch, L, Ev), lse (batch, L) in float64. The mask is
-# added to the scores: None, or (..., L, S) in any strides with as many matrices as the batch has.
+# Kernels: q (batch.., L, E), k (batch.., S, E), v (batch.., S, Ev), y (batch.., L, Ev), their rows in one piece, lse
+# (batch.., L) in float64. The mask is added to the scores: None, or (batch.., L, S) in any strides.
 
 
 def _scores(q, k, mask, scale, causal):
     xp = array_module(q)
-    s = q.astype(float64) @ k.swapaxes(1, 2).astype(float64) * scale
+    s = q.astype(float64) @ k.swapaxes(-1, -2).astype(float64) * scale
     if mask is not None:
-        s = s + mask.reshape(s.shape)
-    return xp.where(xp.tri(*s.shape[1:], dtype=bool), s, -xp.inf) if causal else s
+        s = s + mask
+    return xp.where(xp.tri(*s.shape[-2:], dtype=bool), s, -xp.inf) if causal else s
 
 
 @kernel(outs=2)
@@ -51,29 +51,28 @@ def attention_forward(y, lse, q, k, v, mask, scale, causal):
 def attention_backward(dq, dk, dv, dy, y, lse, q, k, v, mask, scale, causal):
     xp = array_module(q)
     p = xp.exp(_scores(q, k, mask, scale, causal) - lse[..., None])
-    ds = p * (dy @ v.swapaxes(1, 2) - (dy * y).sum(-1, keepdims=True, dtype=float64)) * scale
+    ds = p * (dy @ v.swapaxes(-1, -2) - (dy * y).sum(-1, keepdims=True, dtype=float64)) * scale
     dq[...] = ds @ k
-    dk[...] = ds.swapaxes(1, 2) @ q
-    dv[...] = p.swapaxes(1, 2) @ dy
+    dk[...] = ds.swapaxes(-1, -2) @ q
+    dv[...] = p.swapaxes(-1, -2) @ dy
 
 
 class Attention(Op):
     """q (..., L, E), k (..., S, E), v (..., S, Ev) with equal batches; mask broadcasts to (..., L, S) or is None."""
 
     def forward(self, q, k, v, mask, scale, causal):
-        self.shapes = q.shape, k.shape, v.shape
-        q, k, v = map(_stacked, (q, k, v))
+        q, k, v = map(_in_rows, (q, k, v))
         if mask is not None:
-            mask = array_module(q).broadcast_to(mask, (*self.shapes[0][:-1], k.shape[1]))
-        y, lse = empty((*q.shape[:2], v.shape[2]), q.dtype), empty(q.shape[:2], float64)
+            mask = array_module(q).broadcast_to(mask, (*q.shape[:-1], k.shape[-2]))
+        y, lse = _like(q, v.shape[-1]), empty(q.shape[:-1], float64)
         attention_forward(y, lse, q, k, v, mask, scale, causal)
         self.saved, self.options = (y, lse, q, k, v, mask), (scale, causal)
-        return y.reshape(*self.shapes[0][:-1], v.shape[2])
+        return y
 
     def backward(self, dy):
-        grads = [empty_like(x) for x in self.saved[2:5]]
-        attention_backward(*grads, _stacked(dy), *self.saved, *self.options)
-        return [g.reshape(shape) for g, shape in zip(grads, self.shapes, strict=True)]
+        grads = [_like(x, x.shape[-1]) for x in self.saved[2:5]]
+        attention_backward(*grads, _in_rows(dy), *self.saved, *self.options)
+        return grads
 
     @staticmethod
     def composed(q, k, v, mask, scale, causal, dropout_p=0.0):
@@ -88,8 +87,18 @@ class Attention(Op):
         return matmul(dropout(p, dropout_p), v)
 
 
-def _stacked(x):
-    return contiguous(x).reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+def _in_rows(x):
+    """`x` with the numbers of each row side by side."""
+    return x if x.strides[-1] == x.itemsize else contiguous(x)
+
+
+def _like(x, cols):
+    """An array (..., rows, cols) for x (..., rows, any); where the heads of x lie side by side, within its rows, so do
+    its: then neither splitting the heads nor joining them costs a copy."""
+    *batch, heads, rows, _ = x.shape if x.ndim > 2 else (1, *x.shape)
+    if x.ndim > 2 and 0 < x.strides[-3] < x.strides[-2]:
+        return empty((*batch, rows, heads, cols), x.dtype).swapaxes(-3, -2)
+    return empty((*x.shape[:-1], cols), x.dtype)
 
 
 # What the arguments may be -------------------------------------------------------------------------------------------
