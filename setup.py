@@ -14,6 +14,7 @@ import numpy
 import pybind11
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
 MSVC = os.name == "nt" and "CC" not in os.environ
@@ -25,8 +26,10 @@ if X86 and not MSVC:
 if wanted := os.environ.get("MINIGRAD_BUILD"):
     ISAS = {isa: ISAS[isa] for isa in wanted.split(",")}
 
-SOURCES = sorted(path.as_posix() for path in Path("csrc").rglob("*.cpp"))
-HEADERS = sorted(path.as_posix() for path in Path("csrc").rglob("*.h"))
+# csrc/cuda and csrc/cuda_sim are compiled when they are first used, where they are used: the wheel has their text.
+TEXTS = [path for folder in ("cuda", "cuda_sim") for path in sorted(Path("csrc", folder).rglob("*")) if path.is_file()]
+SOURCES = sorted(path.as_posix() for path in Path("csrc").rglob("*.cpp") if path not in TEXTS)
+HEADERS = sorted(path.as_posix() for path in Path("csrc").rglob("*.h") if path not in TEXTS)
 # NaN and infinity must pass unharmed, so never -ffast-math; the two flags free sqrt and select from errno and traps.
 FLAGS = ["/O2", "/std:c++17", "/EHsc"] if MSVC else [
     "-std=c++17", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0",
@@ -63,6 +66,17 @@ class BuildExtension(build_ext):
         return objects
 
 
+class BuildPython(build_py):
+    """Carry the texts of the CUDA kernels and of their simulator into the package, as minigrad/csrc."""
+
+    def run(self):
+        super().run()
+        for path in () if self.editable_mode else TEXTS:
+            target = Path(self.build_lib, "minigrad", path)
+            self.mkpath(str(target.parent))
+            self.copy_file(str(path), str(target))
+
+
 def extension(isa, flags):
     return Extension(
         f"minigrad._C_{isa}",
@@ -77,4 +91,7 @@ def extension(isa, flags):
     )
 
 
-setup(ext_modules=[extension(isa, flags) for isa, flags in ISAS.items()], cmdclass={"build_ext": BuildExtension})
+setup(
+    ext_modules=[extension(isa, flags) for isa, flags in ISAS.items()],
+    cmdclass={"build_ext": BuildExtension, "build_py": BuildPython},
+)

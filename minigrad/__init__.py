@@ -37,7 +37,7 @@ from minigrad.random import Generator, default_generator, get_rng_state, initial
 from minigrad.tensor import Tensor
 
 # isort: split
-from minigrad import nn, optim, testing, utils
+from minigrad import cuda, nn, optim, testing, utils
 from minigrad.replay.capture import capture
 from minigrad.serialization import load, save
 

@@ -16,7 +16,7 @@ from minigrad.backend import cpu
 from minigrad.kernel import KERNELS
 
 ROOT = Path(__file__).parent.parent
-PACKAGE, CPU, TESTS = ROOT / "minigrad", ROOT / "csrc" / "cpu", ROOT / "tests"
+PACKAGE, CSRC, CPU, TESTS = ROOT / "minigrad", ROOT / "csrc", ROOT / "csrc" / "cpu", ROOT / "tests"
 native = pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is not built")
 
 
@@ -109,15 +109,15 @@ def test_the_binding_table_is_the_header():
     declared = re.findall(
         r"^void (\w+)\(", (CPU / "kernels.h").read_text() + (CPU / "elementwise.h").read_text(), re.MULTILINE
     )
-    rows = re.findall(r"^    KERNEL\((\w+)\),", (ROOT / "csrc" / "bindings.cpp").read_text(), re.MULTILINE)
+    rows = re.findall(r"^    KERNEL\((\w+)\),", (CSRC / "bindings.cpp").read_text(), re.MULTILINE)
     assert sorted(declared) == sorted(rows)
 
 
 # Layers and devices --------------------------------------------------------------------------------------------------
 
 LAYERS = [  # each imports those before it only
-    {"recording"}, {"dtypes", "special", "backend"}, {"mutation", "grad_mode", "kernel"}, {"tensor", "printing"},
-    {"walk"}, {"autograd"}, {"tracking", "random"}, {"ops"}, {"function", "testing"},
+    {"recording"}, {"dtypes", "special", "backend", "cuda"}, {"mutation", "grad_mode", "kernel"},
+    {"tensor", "printing"}, {"walk"}, {"autograd"}, {"tracking", "random"}, {"ops"}, {"function", "testing"},
     {"nn", "optim", "utils", "vision", "serialization"}, {"replay"},
     {"minigrad", "doctor"},
 ]  # fmt: skip
@@ -167,14 +167,14 @@ def test_nothing_but_the_package_needs_more_than_numpy():
 
 
 DEVICE_WORDS = re.compile(r"""["']cuda|\bcupy\b|\.device\s*==|is_cuda""")
-MAY_NAME_DEVICES = {"kernel.py", "doctor.py"}  # and all of backend/
+MAY_NAME_DEVICES = {"kernel.py", "doctor.py"}  # and all of backend/ and cuda/
 
 
 def test_devices_are_decided_in_one_place():
     wrong = [
         f"{named(path)}: {line.strip()}"
         for path in files(PACKAGE)
-        if path.name not in MAY_NAME_DEVICES and "backend" not in path.parts
+        if path.name not in MAY_NAME_DEVICES and not {"backend", "cuda"} & set(path.parts)
         for line in path.read_text().splitlines()
         if DEVICE_WORDS.search(line)
     ]
@@ -185,7 +185,11 @@ def test_devices_are_decided_in_one_place():
 
 
 def test_no_file_is_long():
-    sources = [*files(PACKAGE), *files(TESTS), *files(ROOT / "csrc", "*.cpp"), *files(ROOT / "csrc", "*.h")]
+    sources = [
+        *files(PACKAGE),
+        *files(TESTS),
+        *[f for end in ("cpp", "h", "cu", "cuh") for f in files(CSRC, f"*.{end}")],
+    ]
     lines = {named(f): len(f.read_text().splitlines()) for f in sources}
     print(f"\nfiles: {len(lines)}, median {statistics.median(lines.values()):.0f} lines, longest {max(lines.values())}")
     assert {f: n for f, n in lines.items() if n > 400} == {}
@@ -236,7 +240,7 @@ def test_functions_are_documented():
 
 
 SPACES = ["", ".nn", ".nn.functional", ".nn.init", ".nn.utils", ".optim", ".optim.lr_scheduler", ".utils.data"]
-SPACES += [".vision.transforms", ".vision.datasets"]
+SPACES += [".vision.transforms", ".vision.datasets", ".cuda"]
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -1,0 +1,120 @@
+// What the files of the runtime share. Read launch.cpp (the way in), scheduler.cpp (who runs when), warp.cpp (what
+// lanes do together), shared.cpp (memory of a block), fibers.cpp (stacks), checker.cpp (who may touch what; the checked
+// build only), hooks.cpp (how the checker hears of loads and stores).
+#pragma once
+
+#include <cstdarg>
+#include <string>
+#include <vector>
+
+#include "machine.h"
+#include "registry.h"
+
+namespace cuda_sim {
+
+// The way in, called from Python: these structures are spelled out again in minigrad/cuda/simulator.py. ---------------
+
+struct Buffer {  // memory that the kernel may touch: one pointer argument
+  char* base;
+  size_t bytes;
+  const char* name;
+  int read_only;
+};
+
+struct Launch {
+  const char* kernel;
+  unsigned grid[3], block[3];
+  size_t dynamic_shared, max_shared;
+  void** arguments;
+  int argument_count;
+  const Buffer* buffers;
+  int buffer_count;
+  int order;  // Order
+  unsigned seed;
+};
+
+struct Report {  // the first fault; the launch ends with it
+  char kind[32];
+  char message[1024];  // "@0" and "@1" stand for the source lines of the two code addresses
+  char file[256];      // where, if that is known without them
+  int line;
+  uint64_t code[2];
+  unsigned block[3], thread[3];
+};
+
+enum class Order { forward, reverse, random };
+
+// The launch that is running. -----------------------------------------------------------------------------------------
+
+struct WarpLanes {
+  unsigned live, waiting;  // lane masks
+};
+
+struct Region {  // of the shared memory of the running block
+  char *begin, *end;
+  const char* name;
+};
+
+struct Run {
+  const Launch* launch;
+  const Kernel* kernel;
+  Report* report;
+  bool failed;
+  std::vector<Thread> threads;
+  std::vector<WarpLanes> warps;
+  std::vector<int> order;  // in which threads are looked at, when that is random
+  int live, waiting;       // threads of the block
+  int votes[3], voted[3];  // by Vote: coming in, and of the last barrier
+  void* scheduler_stack;
+};
+extern Run run;
+
+uint32_t random_number();
+std::vector<int> make_order(int n);
+
+// Report the first fault (`kind` in one word, `format` in a sentence) and leave the kernel for good: its fibers own
+// nothing. Called from device code it does not return.
+void fail(const char* kind, const char* format, ...) __attribute__((format(printf, 2, 3)));
+std::string text(const char* format, ...) __attribute__((format(printf, 1, 2)));
+std::string name_of(const Thread& thread);  // "block (0,0,0) thread (1,2,3)"
+void blame(Place place);                    // the fault that is about to be reported lies there
+
+// Scheduling
+void run_block(uint3 index);
+void wait_here();  // switch from the running thread to the scheduler
+void complete_collectives(int warp);
+const char* name_of(Op op);
+
+// Fibers
+void start_fiber(Thread& thread, void (*body)());
+void enter_fiber(Thread& thread);
+void free_stack(Thread& thread);
+// -1 if this is no stack, else whose it is
+int stack_at(const void* address);
+extern "C" void cuda_sim_switch_stack(void** save, void* load);
+
+// Shared memory
+extern char* arena;
+constexpr size_t kArena = 512 << 10, kStaticLimit = 48 << 10;
+extern std::vector<Region> regions;
+void clear_shared();
+char* take_shared(size_t bytes, size_t align, const char* name);
+
+// The checker; nothing but empty functions in the fast build. A time is counted up by every barrier and every block.
+#ifdef CUDA_SIM_CHECK
+void check_launch_begins();
+void check_launch_ends();
+void check_block_begins();
+void check_barrier();
+void check_warp_sync(int warp, unsigned lanes);
+void check_region(int region);
+#else
+inline void check_launch_begins() {}
+inline void check_launch_ends() {}
+inline void check_block_begins() {}
+inline void check_barrier() {}
+inline void check_warp_sync(int, unsigned) {}
+inline void check_region(int) {}
+#endif
+
+}  // namespace cuda_sim

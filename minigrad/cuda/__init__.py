@@ -1,0 +1,9 @@
+"""cuda: hand-written CUDA kernels, and a simulator that runs them on any CPU.
+
+Reading order: `source.py` (what a kernel file says), `build.py` (how it is compiled), `simulator.py` (how it is run and
+what is reported), `kernel_file.py` (users' own kernels). The simulator's C++ lies in csrc/cuda_sim.
+"""
+
+from minigrad.cuda.build import CompileError
+from minigrad.cuda.kernel_file import CudaKernel, CudaModule, compile
+from minigrad.cuda.simulator import KernelError, simulate
