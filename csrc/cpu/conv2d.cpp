@@ -7,8 +7,10 @@
 //   backward_input   the same from dy, the weights turned; with a stride, once for each remainder of the position
 //   backward_weight  conv2d_outer.h: tiles of taps by vectors of output channels, over a turned copy of dy
 //
-// Windows of 3 x 3 side by side, over many channels, need a quarter of the products: conv2d_winograd.h.
+// Windows of 3 x 3 side by side, over many channels, need a quarter of the products: conv2d_winograd.h. Channels that
+// do not see each other go plane by plane: conv2d_depthwise.h.
 
+#include "cpu/conv2d_depthwise.h"
 #include "cpu/conv2d_outer.h"
 #include "cpu/conv2d_sweep.h"
 #include "cpu/conv2d_winograd_run.h"
@@ -45,6 +47,11 @@ bool square(const Geometry& g) {
   return usual(g.rows) && usual(g.cols) && g.groups == 1;
 }
 
+void correlate_best(const Correlation& c) {
+  const bool planes = depthwise::pays(c.ins, c.outs, c.x_area()) && c.y_area() > 0;
+  planes ? depthwise::correlate(c) : correlate(c);
+}
+
 // Writes dx at every stride-th place from (top, left) on.
 void spread(Out<float> dx, const float* part, const Geometry& g, const Axis& rows, const Axis& cols, Size top,
             Size left) {
@@ -71,9 +78,9 @@ void conv2d_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bia
   if (square(g) && winograd::pays(s) &&
       winograd::correlate(s, x.data, w.data, g.ins * g.area, g.area, false, bias.data, y.data))
     return;
-  correlate({g.images, g.groups, g.ins, g.outs, forward_axis(x.shape[2], y.shape[2], g.rows),
-             forward_axis(x.shape[3], y.shape[3], g.cols), x.data, y.data, w.data, g.outs * g.ins * g.area,
-             g.ins * g.area, g.area, g.cols.taps, bias.data});
+  correlate_best({g.images, g.groups, g.ins, g.outs, forward_axis(x.shape[2], y.shape[2], g.rows),
+                  forward_axis(x.shape[3], y.shape[3], g.cols), x.data, y.data, w.data, g.outs * g.ins * g.area,
+                  g.ins * g.area, g.area, g.cols.taps, bias.data});
 }
 
 void conv2d_backward_input(Out<float> dx, In<float> dy, In<float> w, int64_t stride_h, int64_t stride_w, int64_t pad_h,
@@ -94,8 +101,8 @@ void conv2d_backward_input(Out<float> dx, In<float> dy, In<float> w, int64_t str
       const Axis rows = backward_axis(height, dy.shape[2], g.rows, top);
       const Axis cols = backward_axis(width, dy.shape[3], g.cols, left);
       if (rows.taps() == 0 || cols.taps() == 0) continue;
-      correlate({g.images, g.groups, g.outs, g.ins, rows, cols, dy.data, strided ? part.data() : dx.data, w.data,
-                 g.outs * g.ins * g.area, g.area, g.ins * g.area, g.cols.taps, nullptr});
+      correlate_best({g.images, g.groups, g.outs, g.ins, rows, cols, dy.data, strided ? part.data() : dx.data, w.data,
+                      g.outs * g.ins * g.area, g.area, g.ins * g.area, g.cols.taps, nullptr});
       if (strided) spread(dx, part.data(), g, rows, cols, top, left);
     }
 }
@@ -111,9 +118,18 @@ void conv2d_backward_weight(Out<float> dw, Maybe<Out<float>> db, In<float> dy, I
   }
   const winograd::Shape s{g.images, g.ins, g.outs, x.shape[2], x.shape[3], dy.shape[2], dy.shape[3], pad_h, pad_w};
   if (square(g) && winograd::pays(s) && winograd::weight_gradient(s, x.data, dy.data, dw.data, db.data)) return;
-  weight_gradient({g.images, g.groups, g.ins, g.outs, forward_axis(x.shape[2], dy.shape[2], g.rows),
-                   forward_axis(x.shape[3], dy.shape[3], g.cols), x.data, dy.data},
-                  dw.data, db.data);
+  const WeightGradient gradient{g.images,
+                                g.groups,
+                                g.ins,
+                                g.outs,
+                                forward_axis(x.shape[2], dy.shape[2], g.rows),
+                                forward_axis(x.shape[3], dy.shape[3], g.cols),
+                                x.data,
+                                dy.data};
+  if (depthwise::pays(g.ins, g.outs, x.shape[2] * x.shape[3]))
+    depthwise::weight_gradient(gradient, dw.data, db.data);
+  else
+    weight_gradient(gradient, dw.data, db.data);
 }
 
 }  // namespace minigrad

@@ -191,12 +191,15 @@ inline bool gather(const Shape& s, const Run& run, const float* from, Size place
   return !any(is_nan(VFloat(finite)));
 }
 
+// From the numbers of one place to those of the next, for every pair of channels.
+inline Size pairs(Size ins, Size outs) { return ins * outs + kUneven; }
+
 // Values of the weights, in panels: (36, outs / (2 W), ins, 2 W), the last one maybe of W.
 struct Weights {
   Size ins, outs;  // whole vectors
   const float* data;
 
-  const float* panel(Size place, Size o) const { return data + place * ins * outs + o * ins; }
+  const float* panel(Size place, Size o) const { return data + place * pairs(ins, outs) + o * ins; }
   static Size width(Size outs, Size o) { return std::min(2 * W, outs - o); }
 };
 
@@ -214,7 +217,7 @@ inline void pack(const Shape& s, const float* w, Size w_out, Size w_in, bool tur
         float* to = packed + first * ins + c * width + o - first;
         both_ways<SpreadWindow>(
             [&](int i, int j) { return load(taps[i * kWindow + j]); },
-            [&](int i, int j, Vec value) { VFloat(value).store(to + (i * kPatch + j) * ins * outs); });
+            [&](int i, int j, Vec value) { VFloat(value).store(to + (i * kPatch + j) * pairs(ins, outs)); });
       }
   });
 }
@@ -260,7 +263,7 @@ inline bool run(const Shape& s, const Weights& w, const float* x, const float* b
 // y from x and w; false if an output is not finite: then y is not what it should be.
 inline bool correlate(const Shape& s, const float* x, const float* w, Size w_out, Size w_in, bool turned,
                       const float* bias, float* y) {
-  const Scratch<float> packed(kPlaces * whole(s.ins) * whole(s.outs));
+  const Scratch<float> packed(kPlaces * pairs(whole(s.ins), whole(s.outs)));
   pack(s, w, w_out, w_in, turned, packed.data());
   const Weights weights{whole(s.ins), whole(s.outs), packed.data()};
   const Size share = std::clamp<Size>(kPatches / s.across(), 1, std::max<Size>(1, s.units() / kChunks));

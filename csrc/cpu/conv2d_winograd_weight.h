@@ -26,13 +26,22 @@ inline void spread_outputs(const Shape& s, const Run& run, const float* dy, floa
   }
 }
 
-// One place of W channels of x: its products with dy, added to sums (36, ins, outs).
-inline void add_products(const Values& v, const Values& d, Size place, Size patches, Size channel, Size ins, Size outs,
-                         bool add, float* sums) {
-  for (Size o = 0; o < outs; o += 2 * W)
-    multiply_panel({1, patches, v.at(channel, 0) + place * v.place, 1, 0, W, d.at(o, 0) + place * d.place, W, d.block,
-                    sums + (place * ins + channel) * outs + o, outs, W, add},
-                   W, outs - o > W);
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kRows = std::min<int>(W, 8);  // of a tile, by kWidth vectors: 24 accumulators of 32 registers
+#else
+constexpr int kRows = std::min<int>(W, 4);  // 12 of 16
+#endif
+constexpr int kWidth = 3;
+
+// One place: products of all channels of x with vectors begin .. end of dy, added to sums (36, ins, outs).
+inline void add_products(const Values& v, const Values& d, Size place, Size patches, Size begin, Size end, Size ins,
+                         Size outs, bool add, float* sums) {
+  static constexpr void (*table[])(const Product&) = {&multiply<kRows, 1>, &multiply<kRows, 2>, &multiply<kRows, 3>};
+  const float* y = d.at(begin * W, 0) + place * d.place;
+  float* c = sums + place * pairs(ins, outs) + begin * W;
+  for (Size channel = 0; channel < ins; channel += kRows, c += kRows * outs)
+    table[end - begin - 1](
+        {1, patches, v.at(channel, 0) + channel % W + place * v.place, 1, 0, W, y, W, d.block, c, outs, W, add});
 }
 
 // dw (outs, ins, 3, 3) from the sums; false if one is not finite.
@@ -45,7 +54,7 @@ inline bool gather_windows(const Shape& s, const float* sums, float* dw) {
       for (Size o = 0; o < s.outs; o += W) {
         float taps[kWindow * kWindow][W];
         both_ways<GatherWindow>(
-            [&](int i, int j) { return load(sums + ((i * kPatch + j) * ins + c) * outs + o); },
+            [&](int i, int j) { return load(sums + (i * kPatch + j) * pairs(ins, outs) + c * outs + o); },
             [&](int i, int j, Vec value) { VFloat(value).store(taps[i * kWindow + j]), all += 0.0f * value; });
         for (Size l = 0; l < std::min(W, s.outs - o); ++l)
           for (int t = 0; t < kWindow * kWindow; ++t) dw[((o + l) * s.ins + c) * kWindow * kWindow + t] = taps[t][l];
@@ -57,9 +66,10 @@ inline bool gather_windows(const Shape& s, const float* sums, float* dw) {
 
 // dw and, if wanted, db; false if an element of dw is not finite: then they are not what they should be.
 inline bool weight_gradient(const Shape& s, const float* x, const float* dy, float* dw, float* db) {
-  const Size ins = whole(s.ins), outs = whole(s.outs), blocks = ins / W;
+  const Size ins = whole(s.ins), outs = whole(s.outs), vectors = outs / W;
+  const Size panels = ceil_div(vectors, kWidth);
   const Size units = std::clamp<Size>(kBatch / s.across(), 1, s.units()), most = units * s.across();
-  const Scratch<float> memory(Values::size(ins, most) + Values::size(outs, most)), sums(kPlaces * ins * outs);
+  const Scratch<float> memory(Values::size(ins, most) + Values::size(outs, most)), sums(kPlaces * pairs(ins, outs));
   const Scratch<float> levels(s.units() * outs);  // of the runs, at their first units
   std::fill_n(levels.data(), s.units() * outs, 0.0f);
   for (Size first = 0; first < s.units(); first += units) {
@@ -74,9 +84,12 @@ inline bool weight_gradient(const Shape& s, const float* x, const float* dy, flo
         spread_outputs(s, run, dy, buffer, d, levels.data() + (first + run.patch / s.across()) * outs);
       });
     });
-    parallel_for(kPlaces * blocks, blocks, [&](Size begin, Size end) {
-      for (Size task = begin; task < end; ++task)
-        add_products(v, d, task / blocks, patches, task % blocks * W, ins, outs, first > 0, sums.data());
+    parallel_for(kPlaces * panels, panels, [&](Size begin, Size end) {
+      for (Size task = begin; task < end; ++task) {
+        const Size panel = task % panels;
+        add_products(v, d, task / panels, patches, panel * vectors / panels, (panel + 1) * vectors / panels, ins, outs,
+                     first > 0, sums.data());
+      }
     });
   }
   for (Size o = 0; o < s.outs && db; ++o) {

@@ -30,10 +30,11 @@ struct Axis {
   }
 };
 
-// A row of outputs; `best` and `at` hold one number for each.
-void pool_row(float* best, int64_t* at, const float* x, const Axis& h, const Axis& w, Size oh) {
+// Outputs `begin` .. `end` of a row of a plane x; `best` and `at` hold one number for each of the row.
+void pool_one_by_one(float* best, int64_t* at, const float* x, const Axis& h, const Axis& w, Size oh, Size begin,
+                     Size end) {
   const Size top = h.first(oh), bottom = h.last(oh), above = h.start(oh);
-  for (Size ow = 0; ow < w.outputs; ++ow) {
+  for (Size ow = begin; ow < end; ++ow) {
     const Size left = w.first(ow), right = w.last(ow), before = w.start(ow);
     Size place = (above + top * h.dilation) * w.size + before + left * w.dilation;
     float value = x[place];
@@ -50,44 +51,108 @@ void pool_row(float* best, int64_t* at, const float* x, const Axis& h, const Axi
   }
 }
 
-constexpr int kPairs = std::min(kLanes, 8);  // outputs at a time: rows of pooled images are short
-using V = Simd<float, kPairs>;
-using I = Simd<int32_t, kPairs>;
+constexpr int kMost = std::min(kLanes, 8), kLeast = std::min(kMost, 4);  // outputs at a time: pooled rows are short
 
-template <int... L>
-void even_and_odd(const float* x, V& even, V& odd, std::integer_sequence<int, L...> lanes) {
-  const V a = V::load(x), b = V::load(x + kPairs);
-  even = detail::shuffle(a, b, std::integer_sequence<int, 2 * L...>{});
-  odd = detail::shuffle(a, b, std::integer_sequence<int, 2 * L + 1 ...>{});
-  (void)lanes;
+// N elements, every one or every second. Nothing beyond the last is touched: the second half is loaded from one before.
+template <int N, int stride, int... L>
+MINIGRAD_INLINE Simd<float, N> load_apart(const float* x, std::integer_sequence<int, L...>) {
+  const auto start = Simd<float, N>::load(x);
+  if constexpr (stride == 1)
+    return start;
+  else
+    return detail::shuffle(start, Simd<float, N>::load(x + N - 1),
+                           std::integer_sequence<int, (L < N / 2 ? 2 * L : 2 * L + 1)...>{});
 }
 
-// kPairs windows of 2 x 2 side by side, from `x` on, which is element `place` of the plane.
-void pool_squares(float* best, int64_t* at, const float* x, Size width, Size place) {
-  constexpr auto lanes = std::make_integer_sequence<int, kPairs>{};
-  V value, right, below, across;
-  even_and_odd(x, value, right, lanes);
-  even_and_odd(x + width, below, across, lanes);
-  int32_t corner[kPairs];
-  for (int l = 0; l < kPairs; ++l) corner[l] = static_cast<int32_t>(place) + 2 * l;
-  I from = I::load(corner);
-  const I first = from;
-  const auto meet = [&](V next, Size away) {
+// The maxima of N windows so far, and where they stand; the first tap is at element `place` of the first window.
+template <int N, int stride>
+struct Best {
+  using V = Simd<float, N>;
+  using I = Simd<int32_t, N>;
+  V value;
+  I first, at;
+
+  template <int... L>
+  MINIGRAD_INLINE Best(V value, Size place, std::integer_sequence<int, L...>) : value(value) {
+    const int32_t starts[] = {stride * L...};
+    at = first = I::load(starts) + I(static_cast<int32_t>(place));
+  }
+  MINIGRAD_INLINE void meet(V next, Size away) {
     const I wins = (next > value) | (is_nan(next) & (value == value));
     value = select(wins, next, value);
-    from = select(wins, first + I(static_cast<int32_t>(away)), from);
-  };
-  meet(right, 1), meet(below, width), meet(across, width + 1);
-  value.store(best);
-  convert<int64_t>(from).store(at);
+    at = select(wins, first + I(static_cast<int32_t>(away)), at);
+  }
+  MINIGRAD_INLINE void store(float* y, int64_t* index) const {
+    value.store(y);
+    convert<int64_t>(at).store(index);
+  }
+};
+
+// N windows side by side that lie inside to the left and to the right. They see `rows` rows, from element `place` on.
+template <int N, int stride>
+void pool_together(float* y, int64_t* index, const float* x, const Axis& h, const Axis& w, Size rows, Size place) {
+  constexpr auto lanes = std::make_integer_sequence<int, N>{};
+  const float* from = x + place;
+  Best<N, stride> best(load_apart<N, stride>(from, lanes), place, lanes);
+  for (Size i = 0; i < rows; ++i)
+    for (Size j = i == 0; j < w.kernel; ++j) {
+      const Size away = i * h.dilation * w.size + j * w.dilation;
+      best.meet(load_apart<N, stride>(from + away, lanes), away);
+    }
+  best.store(y, index);
 }
 
-// The last few windows of a row are taken together with some before them, once more.
-void pool_row_of_squares(float* best, int64_t* at, const float* x, const Axis& w, Size oh) {
-  for (Size ow = 0; ow < w.outputs; ow += kPairs) {
-    const Size o = std::min(ow, w.outputs - kPairs), place = 2 * oh * w.size + 2 * o;
-    pool_squares(best + o, at + o, x + place, w.size, place);
+// N windows of 2 x 2, stride 2: each element is loaded once.
+template <int N, int... L>
+MINIGRAD_INLINE void pool_squares(float* y, int64_t* index, const float* x, Size width, Size place,
+                                  std::integer_sequence<int, L...> lanes) {
+  using V = Simd<float, N>;
+  constexpr std::integer_sequence<int, 2 * L...> even;
+  constexpr std::integer_sequence<int, 2 * L + 1 ...> odd;
+  const float* from = x + place;
+  const V a = V::load(from), b = V::load(from + N), c = V::load(from + width), d = V::load(from + width + N);
+  Best<N, 2> best(detail::shuffle(a, b, even), place, lanes);
+  best.meet(detail::shuffle(a, b, odd), 1);
+  best.meet(detail::shuffle(c, d, even), width);
+  best.meet(detail::shuffle(c, d, odd), width + 1);
+  best.store(y, index);
+}
+
+template <int N>
+void pool_row_of_squares(float* best, int64_t* at, const float* x, const Axis&, const Axis& w, Size oh) {
+  for (Size ow = 0; ow < w.outputs; ow += N) {
+    const Size o = std::min(ow, w.outputs - N), place = 2 * (oh * w.size + o);
+    pool_squares<N>(best + o, at + o, x, w.size, place, std::make_integer_sequence<int, N>{});
   }
+}
+
+// A row of outputs. The last few of those inside are taken together with some before them, once more.
+template <int N, int stride>
+void pool_row(float* best, int64_t* at, const float* x, const Axis& h, const Axis& w, Size oh) {
+  const Size begin = std::min(w.outputs, (w.padding + stride - 1) / stride);
+  const Size room = w.size - (w.kernel - 1) * w.dilation + w.padding;  // starts are less than this, for those inside
+  const Size end = std::clamp<Size>((room + stride - 1) / stride, begin, w.outputs);
+  if (end - begin < N) return pool_one_by_one(best, at, x, h, w, oh, 0, w.outputs);
+  const Size top = h.first(oh), rows = h.last(oh) - top, row = (h.start(oh) + top * h.dilation) * w.size;
+  pool_one_by_one(best, at, x, h, w, oh, 0, begin);
+  for (Size ow = begin; ow < end; ow += N) {
+    const Size o = std::min(ow, end - N);
+    pool_together<N, stride>(best + o, at + o, x, h, w, rows, row + w.start(o));
+  }
+  pool_one_by_one(best, at, x, h, w, oh, end, w.outputs);
+}
+
+void pool_row_plainly(float* best, int64_t* at, const float* x, const Axis& h, const Axis& w, Size oh) {
+  pool_one_by_one(best, at, x, h, w, oh, 0, w.outputs);
+}
+
+auto choose_row(const Axis& h, const Axis& w) {
+  if (w.stride > 2 || h.size * w.size > INT32_MAX || w.outputs < kLeast) return &pool_row_plainly;
+  const bool twos = w.stride == 2;
+  if (h.plain_pairs() && w.plain_pairs())
+    return w.outputs < kMost ? &pool_row_of_squares<kLeast> : &pool_row_of_squares<kMost>;
+  if (w.outputs < kMost) return twos ? &pool_row<kLeast, 2> : &pool_row<kLeast, 1>;
+  return twos ? &pool_row<kMost, 2> : &pool_row<kMost, 1>;
 }
 
 }  // namespace
@@ -100,18 +165,15 @@ void max_pool2d_forward(Out<float> y, Out<int64_t> index, In<float> x, int64_t k
   if (!y.size) return;
   h.check(), w.check();
   const Size from = h.size * w.size, to = h.outputs * w.outputs;
-  const bool squares = h.plain_pairs() && w.plain_pairs() && w.outputs >= kPairs && from <= INT32_MAX;
-  parallel_for(x.shape[0], row_grain(std::max(from, to * (squares ? 1 : kh * kw))), [&](Size begin, Size end) {
-    for (Size p = begin; p < end; ++p)
-      for (Size oh = 0; oh < h.outputs; ++oh) {
-        float* best = y.data + p * to + oh * w.outputs;
-        int64_t* at = index.data + p * to + oh * w.outputs;
-        if (squares)
-          pool_row_of_squares(best, at, x.data + p * from, w, oh);
-        else
-          pool_row(best, at, x.data + p * from, h, w, oh);
-      }
-  });
+  const auto pool = choose_row(h, w);
+  parallel_for(x.shape[0], row_grain(std::max(from, to * kh * kw / (pool == &pool_row_plainly ? 1 : 4))),
+               [&](Size begin, Size end) {
+                 for (Size p = begin; p < end; ++p)
+                   for (Size oh = 0; oh < h.outputs; ++oh) {
+                     const Size row = p * to + oh * w.outputs;
+                     pool(y.data + row, index.data + row, x.data + p * from, h, w, oh);
+                   }
+               });
 }
 
 void max_pool2d_backward(Out<float> dx, In<float> dy, In<int64_t> index) {

@@ -14,6 +14,8 @@ def pair(op, name, value, least):
 
     Errors: TypeError for another type, RuntimeError for more of them or less.
     """
+    if type(value) is int and value >= least:
+        return value, value
     values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
     if not all(hasattr(v, "__index__") and not isinstance(v, bool) for v in values):
         raise TypeError(f"[{op}] {name} must be an int or two of them, found {value!r}")

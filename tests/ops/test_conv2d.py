@@ -84,6 +84,12 @@ WINOGRAD = [
     sizes((2, 16, 70, 33), (48, 16, 3, 3), bias=False),
     sizes((70, 40, 6, 7), (33, 40, 3, 3)),
 ]
+# Every channel by itself: more taps than are summed at a time, rows shorter and longer than a vector
+DEPTHWISE = [
+    sizes((2, 5, 6, 5), (5, 1, 3, 3)),
+    sizes((19, 5, 13, 30), (5, 1, 5, 4), bias=False),
+    sizes((3, 5, 4, 67), (5, 1, 2, 3)),
+]
 CASES = [
     row([*PLAIN, *LARGE]),
     row([PLAIN[0], *LARGE[1:4], *WINOGRAD], padding=1),
@@ -98,7 +104,10 @@ CASES = [
     row([PLAIN[0]], padding="valid"),
     row(GROUPED, groups=2),
     row(GROUPED, groups=2, stride=2, padding=1),
-    row([sizes((2, 3, 6, 5), (3, 1, 3, 3))], groups=3, padding=1),
+    row(DEPTHWISE, groups=5, padding=(1, 2)),
+    row(DEPTHWISE, groups=5, padding=3, stride=(1, 2), dilation=(2, 1)),
+    row(DEPTHWISE, groups=5, padding=2, stride=(2, 3), dilation=(1, 2)),
+    row([sizes((1, 1, 260, 257), (1, 1, 3, 3))], padding=1),
     row([sizes((6, 37, 9, 30), (74, 1, 3, 3))], groups=37, padding=1),
     row([sizes((2, 2, 3, 3), (3, 2, 3, 2))], padding=4, stride=5),
     row([sizes((1, 2, 9, 9), (3, 2, 2, 1))], stride=4),
