@@ -107,6 +107,8 @@ PyMethodDef kernels[] = {
 PyMethodDef others[] = {
     {"empty", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&minigrad::binding::empty)), METH_FASTCALL,
      "empty(shape, dtype) -> ndarray on a 64-byte aligned buffer of the pool, not initialised"},
+    {"divert_empty", &minigrad::binding::divert_empty, METH_O,
+     "From now on `empty` asks this function first, and returns what it gives unless that is None"},
     {nullptr, nullptr, 0, nullptr},
 };
 

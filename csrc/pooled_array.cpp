@@ -103,10 +103,17 @@ PyObject* own(int ndim, const Size* dims, PyArray_Descr* dtype) {
 
 }  // namespace
 
+static PyObject* diversion = nullptr;  // asked first, once another device than the CPU is in use
+
 bool ready_pooled_array() { return PyType_Ready(&buffer_type) == 0; }
 
 PyObject* empty(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
   if (count != 2) return PyErr_Format(PyExc_TypeError, "[empty] expected 2 arguments (shape, dtype), found %zd", count);
+  if (diversion) {
+    PyObject* array = PyObject_Vectorcall(diversion, arguments, 2, nullptr);
+    if (array != Py_None) return array;
+    Py_DECREF(array);
+  }
   Size dims[NPY_MAXDIMS];
   const int ndim = read_shape(arguments[0], dims);
   if (ndim < 0) return nullptr;
@@ -117,6 +124,12 @@ PyObject* empty(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     return Py_DECREF(dtype), nullptr;
   }
   return own(ndim, dims, dtype);
+}
+
+PyObject* divert_empty(PyObject*, PyObject* function) {
+  Py_INCREF(function);
+  Py_XSETREF(diversion, function);
+  Py_RETURN_NONE;
 }
 
 }  // namespace minigrad::binding

@@ -8,5 +8,7 @@ namespace minigrad::binding {
 bool ready_pooled_array();
 // empty(shape, dtype) -> ndarray
 PyObject* empty(PyObject*, PyObject* const* arguments, Py_ssize_t count);
+// divert_empty(function): other devices have memory of their own
+PyObject* divert_empty(PyObject*, PyObject* function);
 
 }  // namespace minigrad::binding

@@ -10,7 +10,8 @@ import weakref
 from typing import Any
 
 from minigrad import mutation, recording
-from minigrad.backend.array import copy, full, is_array
+from minigrad.backend import devices
+from minigrad.backend.array import copy, full_like, is_array
 from minigrad.dtypes import FLOATS
 from minigrad.grad_mode import enable_grad, mode
 from minigrad.kernel import KERNELS
@@ -58,7 +59,7 @@ class Op:
             nodes.append(node)
         tracked = tracked and mode.enabled
         op.inputs = nodes if tracked else [None] * len(nodes)  # before forward, so that it can ask what to save
-        y = op.forward(*arrays)
+        y = op.forward(*arrays) if not devices.in_use else devices.run(cls.name(), op.forward, arrays)
         out = wrap(y) if type(y) is not tuple else tuple(map(wrap, y))
         if tracked:
             op.record(arrays, out)
@@ -179,7 +180,7 @@ def _seed(op, y, dy, create_graph):
             raise RuntimeError(
                 f"[{op}] a gradient can be left out for one element only, found an output of shape {y.shape}"
             )
-        dy = wrap(full(y.shape, 1, y.dtype))
+        dy = wrap(full_like(y.array, 1))
     if not isinstance(dy, Tensor):
         raise TypeError(f"[{op}] the gradient must be a Tensor, found {type(dy).__name__}")
     if dy.shape != y.shape:

@@ -4,7 +4,7 @@ A kernel is a function on arrays, out-parameters first: `softmax_forward(y, x)`;
 `Arrays`. The Python function under `@kernel` is
 its reference; the C++ body of the same name comes from the extension:
 
-    float32             the native body if there is one, else the reference
+    float32             the native body of the array's device (C++ or CUDA) if there is one, else the reference
     float16, bfloat16   widened to float32, run as float32, rounded once on the way out
     all else            the reference
 
@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from functools import wraps
 
 from minigrad import recording
-from minigrad.backend import cpu
+from minigrad.backend import cpu, devices
 from minigrad.backend.array import Arrays, cast, is_array, quiet
 from minigrad.dtypes import HALVES, float32
 
 KERNELS = {}  # name -> Kernel, in the order of definition
 _native = cpu.kernels()  # name -> native body; empty when the reference is to run
+_reference = False  # whether references were asked for, on every device
 _trace = os.environ.get("MINIGRAD_TRACE", "0") not in ("", "0")
 
 
@@ -45,12 +46,14 @@ class Kernel:
     def choose(self, array):
         """Find the body for arrays like this one, once."""
         half = array.dtype in HALVES
-        body = self.native() if half or array.dtype == float32 else self.reference
-        where = "reference" if body is self.reference else f"native {cpu.isa()}"
+        natives = natives_for(type(array))
+        body = natives.get(self.name, self.reference) if half or array.dtype == float32 else self.reference
+        device = devices.device_of_type(type(array))
+        where = "reference" if body is self.reference else f"native {cpu.isa() if device == devices.CPU else device}"
         body = widened(body, self.outs) if half else body
         body = traced(self.name, where, body) if _trace else body
         if recording.recorder is not None:
-            native = None if half or body is self.reference else self.native()
+            native = None if half or body is self.reference else natives.get(self.name)
             body = recording.heard(self.name, body, native, self.outs)
         self.bodies[type(array), array.dtype] = body
         return body
@@ -90,13 +93,13 @@ def widened(body, outs):
 
 
 def _widen(a):
-    if type(a) is Arrays:
+    if isinstance(a, Arrays):
         return Arrays(map(_widen, a))
     return cast(a, float32) if is_array(a) and a.dtype in HALVES else a
 
 
 def _write_back(out, result):
-    if type(out) is Arrays:
+    if isinstance(out, Arrays):
         for o, r in zip(out, result, strict=True):
             o[...] = r
     else:
@@ -115,7 +118,7 @@ def traced(name, where, body):
 
 
 def _shown(a):
-    if type(a) is Arrays:
+    if isinstance(a, Arrays):
         return f"({' '.join(map(_shown, a))})"
     return f"{a.dtype}{list(a.shape)}" if is_array(a) else repr(a)
 
@@ -140,13 +143,20 @@ def use_backend(name):
     'numpy'
     >>> mg.use_backend(before)
     """
-    global _native
+    global _native, _reference
     if name not in ("cpu", "numpy"):
         raise ValueError(f"[use_backend] unknown backend {name!r}, expected 'cpu' or 'numpy'")
     if name == "cpu" and not cpu.kernels():
         raise RuntimeError(f"[use_backend] the C++ extension is not available: {cpu.reason()}")
-    _native = cpu.kernels() if name == "cpu" else {}
+    _native, _reference = cpu.kernels() if name == "cpu" else {}, name == "numpy"
     forget_choices()
+
+
+def natives_for(array_type):
+    """The bodies beside the references for arrays of a type, by name; none where the reference is to run."""
+    if devices.device_of_type(array_type) == devices.CPU:
+        return _native
+    return {} if _reference else devices.kernels(array_type)
 
 
 def tracing():
@@ -163,9 +173,11 @@ def forget_choices():
 @contextmanager
 def tier(name):
     """Inside the block run "reference" bodies or "native" ones (those of the C++ extension)."""
-    before = backend_name()
+    global _native, _reference
+    before = _native, _reference
     use_backend({"reference": "numpy", "native": "cpu"}.get(name, name))
     try:
         yield
     finally:
-        use_backend(before)
+        _native, _reference = before
+        forget_choices()

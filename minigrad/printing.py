@@ -98,6 +98,8 @@ def _notes(tensor):
         yield f"size={tensor.shape}"
     if tensor.dtype != get_default_dtype() and (tensor.numel() == 0 or tensor.dtype not in (int64, bool_)):
         yield f"dtype={tensor.dtype}"
+    if tensor.device != "cpu":
+        yield f"device='{tensor.device}'"
     if tensor.requires_grad:
         yield "requires_grad=True" if tensor.is_leaf else f"grad_fn={tensor.grad_fn!r}"
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import mutation, recording
-from minigrad.backend.array import device_of
+from minigrad.backend.devices import device_of, on_host
 from minigrad.dtypes import bfloat16, canonical, is_floating
 from minigrad.grad_mode import enable_grad
 
@@ -203,13 +203,16 @@ class Tensor:
     # Ways out to numpy and its relatives ---------------------------------------------------------------------------
 
     def numpy(self):
-        """The array, sharing memory. Errors: RuntimeError if a gradient is tracked (detach first)."""
+        """The array, sharing memory.
+
+        Errors: RuntimeError if a gradient is tracked (detach first), TypeError on another device (use cpu() first).
+        """
         recording.refuse("[numpy] would give out the raw array")
         if self.requires_grad:
             raise RuntimeError(
                 "[numpy] this tensor requires a gradient that numpy would not track: use detach().numpy()"
             )
-        return self.array
+        return on_host("numpy", self.array)
 
     def __array__(self, dtype=None, copy=None):
         return np.array(self.numpy(), dtype=dtype, copy=copy)

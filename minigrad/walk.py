@@ -6,6 +6,7 @@ its way.
 """
 
 from minigrad import mutation
+from minigrad.backend import devices
 from minigrad.backend.array import copy, empty_like, is_alone, quiet
 from minigrad.grad_mode import set_grad_enabled
 from minigrad.kernel import KERNELS
@@ -159,5 +160,6 @@ def run(node, dys, create_graph):
     if all(dy is None for dy in dys):
         return ()
     mutation.check(node)
-    grads = node.gradient(*dys) if create_graph else node.backward(*dys)
+    backward = node.gradient if create_graph else node.backward
+    grads = backward(*dys) if not devices.in_use else devices.run_beside(backward, dys)
     return grads if type(grads) in (tuple, list) else as_tuple(grads)

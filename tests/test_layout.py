@@ -13,6 +13,8 @@ import pytest
 
 import minigrad as mg
 from minigrad.backend import cpu
+from minigrad.cuda.launches import LAUNCHES, bodies
+from minigrad.cuda.source import signatures
 from minigrad.kernel import KERNELS
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +60,7 @@ REFERENCE_ONLY = {
 }  # fmt: skip
 
 
-def bodies():
+def cpp_bodies():
     """Every kernel that the C++ sources define, and the stem of the file that does."""
     found = {}
     for path in sorted(CPU.glob("*.cpp")):
@@ -80,11 +82,23 @@ def test_kernels_have_the_same_names_in_both_languages():
 
 @native
 def test_kernels_lie_in_files_of_one_stem():
-    where = bodies()
+    where = cpp_bodies()
     assert set(cpu.kernels()) <= set(where)
     allowed = {k: HOMES.get(where[k], {where[k]}) | {"loss"} for k in cpu.kernels() if k in KERNELS}
     wrong = {k: (where[k], home(k)) for k, homes in allowed.items() if home(k) not in homes}
     assert wrong == {}, "kernel: (C++ file, Python file)"
+
+
+CUDA_HOMES = HOMES | {"elementwise": HOMES["elementwise"] | {"clamp"}}
+
+
+def test_cuda_kernels_have_a_reference_and_lie_in_files_of_one_stem():
+    """Every launch function starts entry points of csrc/cuda/<its stem>.cu, which are named after it."""
+    bodies()
+    for name, (stem, _) in LAUNCHES.items():
+        assert home(name) in CUDA_HOMES.get(stem, {stem}), f"{name} is launched in {stem}.py"
+        entries = signatures((CSRC / "cuda" / f"{stem}.cu").read_text())
+        assert any(e == name or e.startswith(f"{name}_") for e in entries), f"{stem}.cu has nothing for {name}"
 
 
 def test_every_op_file_has_its_tests():

@@ -6,13 +6,22 @@ Every buffer of an op comes from `empty`, so that memory is pooled and aligned a
 import numpy as np
 
 from minigrad import recording
-from minigrad.backend import cpu
+from minigrad.backend import cpu, devices
+from minigrad.backend.devices import Arrays as Arrays
+from minigrad.backend.devices import device_of
 
-empty = cpu.empty  # empty(shape: tuple, dtype) -> ndarray, 64-byte aligned and pooled when the extension is there
+
+def _empty(shape, dtype):
+    array = devices.empty_there(shape, dtype)
+    return cpu.empty(shape, dtype) if array is None else array
+
+
+# empty(shape: tuple, dtype) -> array on the device of the op that runs; 64-byte aligned and pooled with the extension
+empty = cpu.empty if cpu.divert_empty else _empty
 
 
 def array_module(x):
-    """The module whose functions work on `x`: numpy for CPU arrays."""
+    """The module whose functions work on `x`: numpy, also for arrays of the simulator."""
     return np
 
 
@@ -23,20 +32,24 @@ def is_array(x):
     return isinstance(x, np.ndarray)
 
 
-class Arrays(tuple):
-    """Arrays of one dtype that a kernel takes as one argument."""
-
-    @property
-    def dtype(self):
-        return self[0].dtype
-
-
 def empty_like(x):
-    return empty(x.shape, x.dtype)
+    return empty(x.shape, x.dtype) if type(x) is np.ndarray else empty_beside(x, x.shape, x.dtype)
+
+
+def empty_beside(x, shape, dtype):
+    """`empty` on the device of `x`."""
+    with devices.on(device_of(x)):
+        return empty(shape, dtype)
 
 
 def full(shape, value, dtype):
     out = empty(shape, dtype)
+    fill(out, value)
+    return out
+
+
+def full_like(x, value):
+    out = empty_like(x)
     fill(out, value)
     return out
 
@@ -82,7 +95,7 @@ def contiguous(x):
 
 
 def copy(x):
-    out = empty(x.shape, x.dtype)
+    out = empty_like(x)
     assign(out, x)
     return out
 
@@ -95,7 +108,7 @@ def reshaped(x, shape):
 
 def cast(x, dtype):
     """A copy of `x` in another dtype: what is too large becomes inf, or an integer of the processor's choice."""
-    out = empty(x.shape, dtype)
+    out = empty(x.shape, dtype) if type(x) is np.ndarray else empty_beside(x, x.shape, dtype)
     assign(out, x)
     return out
 
@@ -103,7 +116,9 @@ def cast(x, dtype):
 def owner(x):
     """The array that holds the memory that `x` is a view of."""
     base = x.base
-    return base if isinstance(base, np.ndarray) else x
+    if not isinstance(base, np.ndarray):
+        return x
+    return base if type(base) is np.ndarray else owner(base)
 
 
 def is_view(x):
@@ -111,12 +126,10 @@ def is_view(x):
     return isinstance(x.base, np.ndarray)
 
 
-def device_of(x):
-    return "cpu"
-
-
 def is_alone(x, arrays):
-    """Whether none of `arrays` but `x` itself, which is among them, shares memory with it."""
+    """Whether none of `arrays` but `x` itself, which is among them, shares memory with it: no, where it is unknown."""
+    if type(x) is not np.ndarray:
+        return False
     memory, holders = owner(x), 0
     for a in arrays:
         if a is not None and (a is memory or a.base is memory):

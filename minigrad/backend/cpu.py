@@ -71,6 +71,8 @@ def cpu_flags():
 
 # empty(shape, dtype): an uninitialised array, 64-byte aligned and from the buffer pool where there is an extension.
 empty = getattr(_module, "empty", np.empty)
+# divert_empty(function): `empty` asks this function first, and returns what it gives unless that is None.
+divert_empty = getattr(_module, "divert_empty", None)
 # A list of recorded kernel calls (csrc/program.cpp); None where there is no extension.
 new_program = getattr(_module, "Program", None)
 # The thread and buffer pools; None where there is no extension.

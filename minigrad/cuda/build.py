@@ -59,6 +59,14 @@ def compiler():
     raise RuntimeError("[cuda] the simulator needs a C++ compiler, found none: install g++ or clang++, or set CXX")
 
 
+def has_compiler():
+    """Whether there is one."""
+    try:
+        return bool(compiler())
+    except RuntimeError:
+        return False
+
+
 @cache
 def _compiler_version():
     return subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False).stdout

@@ -67,6 +67,18 @@ def compile(source, name=None, *, file="kernel.cu", mode="check"):
 
     Errors: CompileError with the compiler's message, ValueError without a kernel, SyntaxError for shared memory that is
     not declared in the plain form, RuntimeError without a C++ compiler.
+
+    >>> import minigrad as mg
+    >>> double = mg.cuda.compile('''
+    ... extern "C" __global__ void twice(float* y, const float* x, int n) {
+    ...   int i = blockIdx.x * blockDim.x + threadIdx.x;
+    ...   if (i < n) y[i] = 2.0f * x[i];
+    ... }''')
+    >>> x = mg.tensor([1.0, 2.0, 3.0], device="cuda-sim")
+    >>> y = mg.empty_like(x)
+    >>> double(1, 32, (y, x, 3))
+    >>> y
+    tensor([2., 4., 6.], device='cuda-sim')
     """
     module = CudaModule(source, file, mode)
     if name is None and len(module.signatures) > 1:

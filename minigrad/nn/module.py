@@ -14,7 +14,7 @@ from minigrad.nn.hooks import Hooks
 from minigrad.nn.parameter import clear_grads
 from minigrad.nn.state import load_state
 from minigrad.nn.tree import Tree, join
-from minigrad.ops.creation import zeros
+from minigrad.ops.cast import destination
 from minigrad.tensor import Tensor
 
 
@@ -127,10 +127,10 @@ class Module(Tree):
         >>> mg.nn.Linear(2, 1).to(mg.float64).weight.dtype
         dtype('float64')
         """
-        dtype = zeros(0).to(*args, **kwargs).dtype
-        if not is_floating(dtype):
+        dtype, device = destination(args, kwargs.get("dtype"), kwargs.get("device"))
+        if dtype is not None and not is_floating(dtype):
             raise TypeError(f"[to] found {dtype}, a module's parameters can only have a floating dtype")
-        return self._apply(lambda t: t.to(*args, **kwargs) if t.is_floating_point() else t)
+        return self._apply(lambda t: t.to(dtype=dtype if t.is_floating_point() else None, device=device))
 
     def _apply(self, convert):
         for tensor in (*self.parameters(), *self.buffers()):

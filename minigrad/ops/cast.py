@@ -1,7 +1,8 @@
 """cast: another dtype (or device) for the same values        dx = dy in the dtype of x"""
 
 from minigrad.autograd import Op
-from minigrad.backend.array import cast, device_of
+from minigrad.backend import devices
+from minigrad.backend.array import cast
 from minigrad.dtypes import as_dtype, bfloat16, bool_, float16, float32, float64, int8, int16, int32, int64, uint8
 from minigrad.ops.operands import check_tensor
 from minigrad.tensor import Tensor, method
@@ -16,12 +17,24 @@ class Cast(Op):
         return dy.to(self.dtype)
 
 
+class Move(Op):
+    """y = x, on another device."""
+
+    def forward(self, x, device):
+        self.device = devices.device_of(x)
+        return devices.move(x, device)
+
+    def gradient(self, dy):
+        return dy.to(device=self.device)
+
+
 @method
 def to(input, *args, dtype=None, device=None, non_blocking=False, copy=False):
     """The tensor in another dtype or on another device; itself if nothing changes (a copy with `copy=True`).
 
     Args:
-        args: a dtype, a device ("cpu"), both, or another Tensor whose dtype and device to take.
+        args: a dtype, a device ("cpu", or one of `minigrad.cuda`), both, or another Tensor whose dtype and device to
+            take.
 
     Errors: TypeError for an unknown dtype, RuntimeError for a device that is not there.
 
@@ -30,19 +43,22 @@ def to(input, *args, dtype=None, device=None, non_blocking=False, copy=False):
     tensor([ 1, -1])
     """
     check_tensor("to", input)
+    dtype, device = destination(args, dtype, device)
+    out = input if dtype is None or dtype is input.dtype else Cast.apply(input, dtype)
+    out = out if device is None or device == input.device else Move.apply(out, device)
+    return input.clone() if copy and out is input else out
+
+
+def destination(args, dtype=None, device=None):
+    """What arguments of `to` name: a dtype and a device, or None where nothing is said."""
     for a in args:
         if isinstance(a, Tensor):
             dtype, device = a.dtype, a.device
         elif isinstance(a, str) and not _names_dtype(a):
             device = a
-        elif not isinstance(a, bool):  # non_blocking means nothing here
+        elif a is not None and not isinstance(a, bool):  # non_blocking means nothing here
             dtype = a
-    if device is not None and str(device) != device_of(input.array):
-        raise RuntimeError(f"[to] device {str(device)!r} is not available, expected 'cpu'")
-    dtype = input.dtype if dtype is None else as_dtype(dtype)
-    if dtype is input.dtype:
-        return input.clone() if copy else input
-    return Cast.apply(input, dtype)
+    return None if dtype is None else as_dtype(dtype), None if device is None else devices.known("to", device)
 
 
 def _names_dtype(text):

@@ -7,7 +7,7 @@ Both know nothing of a graph: `minigrad.nn.utils.clip_grad_norm_` is what they a
 """
 
 from minigrad import mutation
-from minigrad.backend.array import Arrays, array_module, cast, contiguous, empty
+from minigrad.backend.array import Arrays, array_module, cast, contiguous, empty_beside
 from minigrad.dtypes import HALVES, float32, float64
 from minigrad.kernel import kernel
 
@@ -36,11 +36,11 @@ def norm_of(arrays):
     """The norm of all arrays as an array of no dimensions, in float64 if one of them is, else in float32."""
     norms = []
     for dtype, batch in _by_dtype(arrays):
-        norms.append(empty((), float32 if dtype in HALVES else dtype))
+        norms.append(empty_beside(batch[0], (), float32 if dtype in HALVES else dtype))
         total_norm(norms[-1], Arrays(map(contiguous, batch)))
     if len(norms) == 1:
         return norms[0]
-    norm = empty((), float64 if any(n.dtype is float64 for n in norms) else float32)
+    norm = empty_beside(norms[0], (), float64 if any(n.dtype is float64 for n in norms) else float32)
     total_norm(norm, Arrays(cast(n, norm.dtype) for n in norms))
     return norm
 

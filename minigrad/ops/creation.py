@@ -5,16 +5,36 @@ as one tuple.
 """
 
 import builtins
+from functools import wraps
 
 import numpy as np
 
-from minigrad.backend.array import assign, empty, fill
+from minigrad.backend import devices
+from minigrad.backend.array import assign, empty, empty_beside, fill
 from minigrad.backend.array import full as full_array
 from minigrad.dtypes import as_dtype, canonical, float64, get_default_dtype
 from minigrad.tensor import Tensor, wrap
 
 
-def tensor(data, *, dtype=None, requires_grad=False, device="cpu"):
+def placed(function):
+    """Let a function that makes a tensor and has an argument `device` make it there, "cpu" if nothing is said."""
+
+    @wraps(function)
+    def make(*args, **options):
+        device = options.get("device")
+        if device is None or device == devices.CPU:
+            return function(*args, **options)
+        device = devices.known(function.__name__, device)
+        with devices.on(device):
+            out = function(*args, **options)
+        out.array = devices.move(out.array, device)
+        return out
+
+    return make
+
+
+@placed
+def tensor(data, *, dtype=None, requires_grad=False, device=None):
     """A new tensor with a copy of `data`.
 
     Args:
@@ -22,6 +42,7 @@ def tensor(data, *, dtype=None, requires_grad=False, device="cpu"):
         dtype (optional): found from the data if left out: Python floats give the default dtype (float32), ints int64,
             bools bool.
         requires_grad (bool): track a gradient for it.
+        device (str, optional): "cpu" (the default), or a device of `minigrad.cuda`.
 
     Errors: ValueError for ragged lists, TypeError for data or a dtype that is not numeric, RuntimeError for a device
     that is not there.
@@ -31,7 +52,6 @@ def tensor(data, *, dtype=None, requires_grad=False, device="cpu"):
     tensor([[1., 2.],
             [3., 4.]])
     """
-    _check_device("tensor", device)
     array = data.array if isinstance(data, Tensor) else _array(data, dtype)
     out = empty(array.shape, as_dtype(dtype) if dtype is not None else as_dtype(array.dtype))
     if type(data) in (builtins.bool, builtins.int, builtins.float):
@@ -64,19 +84,19 @@ def _unwrapped(data):
     return [_unwrapped(d) for d in data] if isinstance(data, (list, tuple)) else data
 
 
-def as_tensor(data, dtype=None, device="cpu"):
+def as_tensor(data, dtype=None, device=None):
     """`data` as a Tensor, sharing memory if it is a Tensor or numpy array of that dtype already.
 
     >>> import minigrad as mg
     >>> mg.as_tensor([1, 2])
     tensor([1, 2])
     """
-    _check_device("as_tensor", device)
+    device = device and devices.known("as_tensor", device)
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
+        return data.to(dtype=dtype, device=device)
     if isinstance(data, np.ndarray) and (dtype is None or data.dtype == as_dtype(dtype)):
-        return from_numpy(data)
-    return tensor(data, dtype=dtype)
+        return from_numpy(data).to(device=device)
+    return tensor(data, dtype=dtype, device=device)
 
 
 def from_numpy(array):
@@ -106,11 +126,6 @@ def from_dlpack(source):
     return from_numpy(np.from_dlpack(source))
 
 
-def _check_device(op, device):
-    if device is not None and str(device) != "cpu":
-        raise RuntimeError(f"[{op}] device {str(device)!r} is not available, expected 'cpu'")
-
-
 # From a shape --------------------------------------------------------------------------------------------------------
 
 
@@ -126,33 +141,35 @@ def as_shape(op, sizes):
     return sizes
 
 
-def _filled(op, sizes, value, dtype, requires_grad, device):
-    _check_device(op, device)
+def _filled(op, sizes, value, dtype, requires_grad):
     dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
     return wrap(full_array(as_shape(op, sizes), value, dtype)).requires_grad_(requires_grad)
 
 
-def zeros(*size, dtype=None, requires_grad=False, device="cpu"):
+@placed
+def zeros(*size, dtype=None, requires_grad=False, device=None):
     """A tensor of zeros.
 
     >>> import minigrad as mg
     >>> mg.zeros(2, 3).shape
     (2, 3)
     """
-    return _filled("zeros", size, 0, dtype, requires_grad, device)
+    return _filled("zeros", size, 0, dtype, requires_grad)
 
 
-def ones(*size, dtype=None, requires_grad=False, device="cpu"):
+@placed
+def ones(*size, dtype=None, requires_grad=False, device=None):
     """A tensor of ones.
 
     >>> import minigrad as mg
     >>> mg.ones(2)
     tensor([1., 1.])
     """
-    return _filled("ones", size, 1, dtype, requires_grad, device)
+    return _filled("ones", size, 1, dtype, requires_grad)
 
 
-def full(size, fill_value, *, dtype=None, requires_grad=False, device="cpu"):
+@placed
+def full(size, fill_value, *, dtype=None, requires_grad=False, device=None):
     """A tensor of one value; the dtype is found from it if left out.
 
     >>> import minigrad as mg
@@ -161,24 +178,25 @@ def full(size, fill_value, *, dtype=None, requires_grad=False, device="cpu"):
     """
     dtype = _array(fill_value, None).dtype if dtype is None else dtype
     return _filled(
-        "full", (tuple(size) if isinstance(size, (tuple, list)) else (size,),), fill_value, dtype, requires_grad, device
+        "full", (tuple(size) if isinstance(size, (tuple, list)) else (size,),), fill_value, dtype, requires_grad
     )
 
 
-def empty_tensor(*size, dtype=None, requires_grad=False, device="cpu"):
+@placed
+def empty_tensor(*size, dtype=None, requires_grad=False, device=None):
     """A tensor whose values are whatever the memory held.
 
     >>> import minigrad as mg
     >>> mg.empty(2, 3).shape
     (2, 3)
     """
-    _check_device("empty", device)
     dtype = get_default_dtype() if dtype is None else as_dtype(dtype)
     return wrap(empty(as_shape("empty", size), dtype)).requires_grad_(requires_grad)
 
 
 def _like(input, value, dtype, requires_grad):
-    array = full_array(input.shape, value, input.dtype if dtype is None else as_dtype(dtype))
+    array = empty_beside(input.array, input.shape, input.dtype if dtype is None else as_dtype(dtype))
+    fill(array, value)
     return wrap(array).requires_grad_(requires_grad)
 
 
@@ -210,7 +228,7 @@ def full_like(input, fill_value, *, dtype=None, requires_grad=False):
 def empty_like(input, *, dtype=None, requires_grad=False):
     """Uninitialised memory in the shape and dtype of `input`."""
     dtype = input.dtype if dtype is None else as_dtype(dtype)
-    return wrap(empty(input.shape, dtype)).requires_grad_(requires_grad)
+    return wrap(empty_beside(input.array, input.shape, dtype)).requires_grad_(requires_grad)
 
 
 def is_tensor(obj):

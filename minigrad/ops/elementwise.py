@@ -182,7 +182,8 @@ def _inplace_binary(name, public, cls):
 
     def form(input, other):
         recorded = mode.enabled and (input.requires_grad or (isinstance(other, Tensor) and other.requires_grad))
-        same = isinstance(other, Tensor) and other.dtype is input.dtype and owner(other.array) is not owner(input.array)
+        same = isinstance(other, Tensor) and other.dtype is input.dtype and type(other.array) is type(input.array)
+        same = same and owner(other.array) is not owner(input.array)
         if recorded or not same or cls.dtype is not None or not is_floating(input.dtype):
             return overwrite(f"{name}_", input, public(input, other))
         check_writable(f"{name}_", input, broadcast_sizes(name, input.shape, other.shape), input.dtype)

@@ -13,7 +13,7 @@ import numpy as np
 
 import minigrad.ops as ops
 from minigrad.autograd import Op
-from minigrad.backend.array import empty
+from minigrad.backend.array import empty_beside
 from minigrad.dtypes import int64
 from minigrad.kernel import kernel
 from minigrad.ops.operands import check_tensor
@@ -96,7 +96,7 @@ class Amin(_Shared):
 def _run(run, x, dims):
     x3 = fold(x, dims)
     shape = (x3.shape[0], x3.shape[2])
-    y, index = empty(shape, x.dtype), empty(shape, int64)
+    y, index = empty_beside(x, shape, x.dtype), empty_beside(x, shape, int64)
     run(y, index, x3)
     return y, index
 

@@ -41,7 +41,7 @@ def overwrite(op, x, y):
     if y is x:
         return x
     made = y.node
-    y = y if y.dtype == x.dtype else y.to(x.dtype)
+    y = y if y.dtype == x.dtype and type(y.array) is type(x.array) else y.to(x)
     if y.array is not x.array:
         _keep_saved(made, owner(x.array))
         copy_forward(x.array, copy(y.array) if owner(y.array) is owner(x.array) else y.array)

@@ -2,7 +2,7 @@
 
 from minigrad import mutation
 from minigrad.dtypes import as_dtype, float32, get_default_dtype, int64, is_floating
-from minigrad.ops.creation import _check_device, as_shape
+from minigrad.ops.creation import as_shape, placed
 from minigrad.ops.inplace import check_writable, copy_forward
 from minigrad.ops.operands import check_tensor
 from minigrad.random import default_generator
@@ -16,31 +16,32 @@ def _float_dtype(op, dtype):
     return dtype
 
 
-def rand(*size, generator=None, dtype=None, requires_grad=False, device="cpu"):
+@placed
+def rand(*size, generator=None, dtype=None, requires_grad=False, device=None):
     """Uniform numbers in [0, 1), multiples of 2^-24.
 
     >>> import minigrad as mg
     >>> mg.rand(2, 3).shape
     (2, 3)
     """
-    _check_device("rand", device)
     array = (generator or default_generator).uniform(as_shape("rand", size), _float_dtype("rand", dtype))
     return wrap(array).requires_grad_(requires_grad)
 
 
-def randn(*size, generator=None, dtype=None, requires_grad=False, device="cpu"):
+@placed
+def randn(*size, generator=None, dtype=None, requires_grad=False, device=None):
     """Normal numbers, mean 0 and standard deviation 1 (Box-Muller).
 
     >>> import minigrad as mg
     >>> mg.randn(2, 3).shape
     (2, 3)
     """
-    _check_device("randn", device)
     array = (generator or default_generator).normal(as_shape("randn", size), _float_dtype("randn", dtype))
     return wrap(array).requires_grad_(requires_grad)
 
 
-def randint(low, high=None, size=None, *, generator=None, dtype=int64, requires_grad=False, device="cpu"):
+@placed
+def randint(low, high=None, size=None, *, generator=None, dtype=int64, requires_grad=False, device=None):
     """Integers from `low` (0 if left out) up to but without `high`.
 
     Errors: RuntimeError unless low < high.
@@ -56,19 +57,18 @@ def randint(low, high=None, size=None, *, generator=None, dtype=int64, requires_
         raise TypeError("[randint] expected (high, size) or (low, high, size)")
     if not low < high:
         raise RuntimeError(f"[randint] low must be below high, found {low} and {high}")
-    _check_device("randint", device)
     array = (generator or default_generator).integers(low, high, as_shape("randint", (tuple(size),)))
     return wrap(array.astype(as_dtype(dtype), copy=False)).requires_grad_(requires_grad)
 
 
-def randperm(n, *, generator=None, dtype=int64, device="cpu"):
+@placed
+def randperm(n, *, generator=None, dtype=int64, device=None):
     """0 to n - 1 in random order.
 
     >>> import minigrad as mg
     >>> sorted(mg.randperm(4).tolist())
     [0, 1, 2, 3]
     """
-    _check_device("randperm", device)
     return wrap(
         (generator or default_generator).permutation(as_shape("randperm", (n,))[0]).astype(as_dtype(dtype), copy=False)
     )

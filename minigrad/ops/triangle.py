@@ -20,7 +20,8 @@ def _without(op, input, outside, diagonal):
     check_tensor(op, input)
     if input.ndim < 2:
         raise RuntimeError(f"[{op}] expected at least 2 dimensions, found shape {input.shape}")
-    return input.masked_fill(wrap(computed(outside, *input.shape[-2:], diagonal)), 0)
+    mask = wrap(computed(outside, *input.shape[-2:], diagonal))
+    return input.masked_fill(mask.to(device=input.device), 0)
 
 
 def _above(rows, cols, diagonal):

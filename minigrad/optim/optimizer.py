@@ -12,7 +12,7 @@ from math import inf
 from operator import is_
 
 from minigrad import mutation, recording
-from minigrad.backend.array import Arrays, assign, copy, full
+from minigrad.backend.array import Arrays, assign, copy, full_like
 from minigrad.dtypes import is_floating
 from minigrad.grad_mode import enable_grad
 from minigrad.nn.parameter import clear_grads
@@ -199,7 +199,7 @@ def remembered(states, name, params, value=0):
     except (KeyError, AttributeError):  # nothing there, or None
         for state, p in zip(states, params, strict=True):
             if state.get(name) is None:
-                state[name] = wrap(full(p.shape, value, p.dtype))
+                state[name] = wrap(full_like(p, value))
         return remembered(states, name, params)
 
 

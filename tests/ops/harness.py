@@ -4,6 +4,7 @@ forward      float64 against numpy, and with drawn shapes and memory layouts too
 gradients    against central differences, of the gradient again, and the two backwards against each other
 native       float32 C++ bodies against the reference: size 0, 1, odd, large; any strides; inf, nan, denormals
 threads      the same bits from 1, 2 and 4 of them
+cuda-sim     float32 CUDA bodies against the reference, on the simulator, every load and store checked
 halves       float16 and bfloat16 against float64, rounded
 torch        outputs and gradients against PyTorch, where it is installed
 
@@ -22,14 +23,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import minigrad as mg
 from minigrad.autograd import as_tuple
-from minigrad.backend import cpu
+from minigrad.backend import cpu, devices
+from minigrad.backend.simulated import SimArray
+from minigrad.cuda import build
 from minigrad.dtypes import bfloat16, float16
 from minigrad.tensor import wrap
 from minigrad.testing import check_backwards, gradcheck, gradgradcheck
 from tests.ops.inputs import EXTREMES, LAYOUTS, SMALL, UNARY, draw, elements, is_float, same, same_runs, with_extremes
 from tests.ops.runs import kernels_run, poison, reference, run, run_torch
 
+COMPILER = build.has_compiler()
 _native = pytest.param("native", marks=pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is missing"))
 TIERS = pytest.mark.parametrize("tier", [_native, "reference"])  # for a test of both, `with mg.tier(tier):`
 
@@ -69,6 +74,7 @@ def check(case):
             continue
         check_values(case, wide)
         check_layouts(case, single)
+        check_cuda(case, single)
         check_halves(case, single)
         check_extremes(case, single)
     if case.drawn is not None:
@@ -100,6 +106,15 @@ def check_native(case, arrays, what="native against reference"):
     expected = reference(case, arrays)
     poison(expected)
     same_runs(run(case, arrays), expected, case.rtol, case.atol, what)
+
+
+def check_cuda(case, arrays, what="cuda-sim against reference"):
+    """Where one of the row's kernels has a CUDA body: the row on the simulator, which reports what is out of order."""
+    if not COMPILER or not devices.kernels(SimArray).keys() & kernels_run(case, arrays):
+        return
+    with mg.cuda.simulate(mode="check"):
+        found = run(case, [devices.move(a, "cuda-sim") for a in arrays])
+    same_runs(found, reference(case, arrays), max(case.rtol, 1e-5), max(case.atol, 1e-5), what)
 
 
 def check_threads(case, arrays):

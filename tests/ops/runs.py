@@ -15,7 +15,7 @@ def run(case, arrays):
     leaves = [wrap(a).requires_grad_(case.differentiable and is_float(a)) for a in arrays]
     ys = as_tuple(case.function(*leaves))
     outputs, rng = [y for y in ys if y.requires_grad], np.random.default_rng(1)
-    seeds = [mg.tensor(rng.uniform(0.5, 1.5, y.shape), dtype=y.dtype) for y in outputs]
+    seeds = [mg.tensor(rng.uniform(0.5, 1.5, y.shape), dtype=y.dtype, device=y.device) for y in outputs]
     grads = grad(outputs, [x for x in leaves if x.requires_grad], seeds) if case.differentiable else ()
     return [y.detach().array for y in ys], [g.array for g in grads]
 

@@ -68,7 +68,11 @@ WRONG = [
     (lambda: mg.tensor(1 + 2j), TypeError, r"\[tensor\] expected numbers, found complex"),
     (lambda: mg.tensor({}), TypeError, r"\[tensor\] expected numbers, found dict"),
     (lambda: mg.tensor(1, dtype="complex64"), TypeError, r"\[dtype\] complex64 is not supported, expected one of bool"),
-    (lambda: mg.tensor(1, device="cuda"), RuntimeError, r"\[tensor\] device 'cuda' is not available, expected 'cpu'"),
+    (
+        lambda: mg.tensor(1, device="cuda"),
+        RuntimeError,
+        r"\[tensor\] device 'cuda' is not available, expected 'cpu' or",
+    ),
     (
         lambda: mg.tensor(1, requires_grad=True),
         RuntimeError,

@@ -1,0 +1,88 @@
+// Included first by every kernel file: what NVRTC lacks, and what threads find out together.
+//
+// A row is worked on by a group of threads, a `Warp` or a whole `Block`: an algorithm is written once for both.
+#pragma once
+
+#if defined(__CUDACC_RTC__)  // NVRTC has no headers of the host
+#define INFINITY __int_as_float(0x7f800000)
+#define NAN __int_as_float(0x7fffffff)
+#endif
+
+constexpr int kWarp = 32;
+constexpr unsigned kAllLanes = 0xffffffffu;
+constexpr int kMaxWarps = 32;  // of a block
+
+using Size = long long;
+
+struct Add {
+  __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }
+};
+
+struct Larger {
+  __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
+};
+
+// All threads of the warp get merge(merge(value of lane 0, ...), ...), the same bits in each.
+template <class T, class Merge>
+__device__ __forceinline__ T merge_warp(T value, const Merge& merge) {
+#pragma unroll
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) value = merge(value, value.from_lane(distance));
+  return value;
+}
+
+template <class Merge>
+__device__ __forceinline__ float merge_warp(float value, const Merge& merge) {
+#pragma unroll
+  for (int distance = kWarp / 2; distance > 0; distance /= 2)
+    value = merge(value, __shfl_xor_sync(kAllLanes, value, distance));
+  return value;
+}
+
+struct Warp {
+  static __device__ __forceinline__ int rank() { return threadIdx.x % kWarp; }
+  static __device__ __forceinline__ int size() { return kWarp; }
+
+  template <class T, class Merge>
+  static __device__ __forceinline__ T merge(T value, T, const Merge& merge) {
+    return merge_warp(value, merge);
+  }
+};
+
+// A block of whole warps.
+struct Block {
+  static __device__ __forceinline__ int rank() { return threadIdx.x; }
+  static __device__ __forceinline__ int size() { return blockDim.x; }
+
+  // `neutral` stands for the warps that are not there.
+  template <class T, class Merge>
+  static __device__ __forceinline__ T merge(T value, T neutral, const Merge& merge) {
+    __shared__ T parts[kMaxWarps];
+    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+    value = merge_warp(value, merge);
+    __syncthreads();  // the last merge may still be reading
+    if (lane == 0) parts[warp] = value;
+    __syncthreads();
+    return merge_warp(lane < warps ? parts[lane] : neutral, merge);
+  }
+};
+
+template <class Group>
+__device__ __forceinline__ float sum(float value) {
+  return Group::merge(value, 0.0f, Add());
+}
+
+template <class Group>
+__device__ __forceinline__ float largest(float value) {
+  return Group::merge(value, -INFINITY, Larger());
+}
+
+// f(column) for the columns of a row that fall to this thread.
+template <class Group, class F>
+__device__ __forceinline__ void for_columns(int cols, const F& f) {
+  for (int c = Group::rank(); c < cols; c += Group::size()) f(c);
+}
+
+// The row of this thread's warp; several to a block.
+__device__ __forceinline__ Size warp_row() {
+  return static_cast<Size>(blockIdx.x) * (blockDim.x / kWarp) + threadIdx.x / kWarp;
+}

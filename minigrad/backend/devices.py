@@ -1,0 +1,139 @@
+"""devices: which there are, where an array lies, and where new ones are made.
+
+An array's type tells its device. While an op runs, `empty` makes arrays where its arguments lie: `run` sees to that,
+and refuses arguments of different devices. As long as all arrays are the CPU's none of this is in the way: `in_use` is
+False, and `empty` is the CPU's own.
+"""
+
+import threading
+from contextlib import contextmanager
+from functools import cache
+
+import numpy as np
+
+from minigrad import recording
+from minigrad.backend import cpu, simulated
+
+CPU = "cpu"
+NAMES = (CPU, simulated.DEVICE)
+in_use = False  # whether another device than the CPU ever was
+
+
+class _Place(threading.local):
+    device = CPU  # where this thread makes arrays
+
+
+_place = _Place()
+
+
+def device_of(x):
+    """The name of the device that an array lies on."""
+    return simulated.DEVICE if isinstance(x, simulated.SimArray) else CPU
+
+
+def device_of_type(array_type):
+    """The same for a type of arrays, or of lists of them."""
+    return simulated.DEVICE if issubclass(array_type, (simulated.SimArray, SimArrays)) else CPU
+
+
+def known(op, device):
+    """The name of a device. Errors: RuntimeError for one that is not there."""
+    name = CPU if device is None else str(device)
+    if name not in NAMES:
+        raise RuntimeError(f"[{op}] device {name!r} is not available, expected {' or '.join(map(repr, NAMES))}")
+    return name
+
+
+@contextmanager
+def on(device):
+    """Inside the block `empty` makes arrays on `device`."""
+    global in_use
+    if device != CPU and not in_use:
+        in_use = True
+        if cpu.divert_empty:
+            cpu.divert_empty(empty_there)
+    before, _place.device = _place.device, device
+    try:
+        yield
+    finally:
+        _place.device = before
+
+
+def empty_there(shape, dtype):
+    """An array where this thread makes them; None on the CPU."""
+    return simulated.empty(shape, dtype) if _place.device != CPU else None
+
+
+def move(x, device):
+    """`x` itself if it lies there, else a copy on `device`."""
+    if device_of(x) == device:
+        return x
+    with on(device):
+        out = empty_there(x.shape, x.dtype) if device != CPU else cpu.empty(x.shape, x.dtype)
+    out[...] = x
+    return out
+
+
+def on_host(op, x):
+    """`x`, which must lie in the CPU's memory. Errors: TypeError if it does not."""
+    if type(x) is not np.ndarray and device_of(x) != CPU:
+        raise TypeError(f"[{op}] a tensor on {device_of(x)} has no memory to share with numpy: use cpu() first")
+    return x
+
+
+def run(op, function, args):
+    """function(*args), on the device of the arrays among `args`; an array without dimensions may come from the CPU.
+
+    Errors: RuntimeError when arrays lie on different devices.
+    """
+    arrays = [a for a in args if isinstance(a, np.ndarray)]
+    places = {device_of(a) for a in arrays if a.ndim} or {device_of(a) for a in arrays}
+    if len(places) > 1:
+        places = {device_of(a) for a in arrays if a.ndim or device_of(a) != CPU}
+    if len(places) > 1 or not places:
+        return _refuse(op, arrays) if places else function(*args)
+    device = places.pop()
+    if device != CPU:
+        recording.refuse(f"[{op}] runs on {device}")
+        args = [move(a, device) if isinstance(a, np.ndarray) else a for a in args]
+    with on(device):
+        return function(*args)
+
+
+def run_beside(function, values):
+    """function(*values), on the device of the first of these arrays or Tensors."""
+    first = next(v for v in values if v is not None)
+    with on(device_of(getattr(first, "array", first))):
+        return function(*values)
+
+
+def _refuse(op, arrays):
+    shown = " and ".join(f"{a.shape} on {device_of(a)}" for a in arrays)
+    raise RuntimeError(f"[{op}] arguments lie on different devices: {shown}, expected one device: move with `to`")
+
+
+@cache
+def kernels(array_type):
+    """The bodies that a device has for arrays of this type: name -> function."""
+    if device_of_type(array_type) == CPU:
+        return {}
+    from minigrad.cuda.launches import bodies
+
+    return bodies()
+
+
+class Arrays(tuple):
+    """Arrays of one dtype, and of one device, that a kernel takes as one argument."""
+
+    def __new__(cls, arrays):
+        items = tuple(arrays)
+        there = in_use and items and device_of(items[0]) != CPU
+        return super().__new__(SimArrays if there else Arrays, items)
+
+    @property
+    def dtype(self):
+        return self[0].dtype
+
+
+class SimArrays(Arrays):
+    """Arrays on the simulator."""
