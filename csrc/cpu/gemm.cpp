@@ -80,8 +80,9 @@ void cut(Plan& p) {
   const Size work = std::max<Size>(p.rows, 8) * p.cols * p.depth;  // few rows cost the reading of Y
   const Size wanted = std::clamp<Size>(work / p.slices.parts / kBlockWork, 1, kWantedBlocks);
   Size rows = ceil_div(p.rows * p.slices.most(), kBlockX);
-  const Size cols = std::min(p.panels, ceil_div(wanted, rows));
-  rows = std::max(rows, std::min(std::max<Size>(1, p.tiles.parts / 4), ceil_div(wanted, cols)));
+  Size cols = std::min(ceil_div(p.panels, 2), ceil_div(wanted, rows));
+  cols = ceil_div(p.panels, ceil_div(p.panels, cols));
+  if (rows * cols < 8) rows = std::max(rows, std::min(std::max<Size>(1, p.tiles.parts / 4), ceil_div(wanted, cols)));
   p.row_blocks = Parts(p.tiles.parts, rows), p.col_blocks = Parts(p.panels, cols);
   p.fused = y_ready && rows == 1;
   p.packs_y = !y_ready || (rows > 1 && p.tiles.parts > 2);
@@ -169,14 +170,14 @@ void pack_group(const Slice& s, Size group) {
 
 void pack(const Slice& s) {
   const Size groups = s.packed_x ? ceil_div(s.p.tiles.parts, kGroup) : 0;
-  const Size fours = s.packed_y ? ceil_div(s.p.cols, 4 * kPanel) : 0;
-  parallel_for(groups + fours, row_grain(s.depth * 4 * kPanel), [&](Size begin, Size end) {
+  const Size width = s.y.col == 1 ? 4 * kPanel : kPanel, fours = s.packed_y ? ceil_div(s.p.cols, width) : 0;
+  parallel_for(groups + fours, row_grain(s.depth * width * 4), [&](Size begin, Size end) {
     for (Size task = begin; task < end; ++task) {
-      const Size column = (task - groups) * 4 * kPanel;
+      const Size column = (task - groups) * width;
       if (task < groups)
         pack_group(s, task);
       else
-        tile::pack_panels(s.y, s.depth, column, std::min(4 * kPanel, s.p.cols - column), s.packed_y + column * s.depth);
+        tile::pack_panels(s.y, s.depth, column, std::min(width, s.p.cols - column), s.packed_y + column * s.depth);
     }
   });
 }
@@ -213,8 +214,10 @@ void multiply(const Gemm& g) {
     pack(s);
     const Size work = std::max<Size>(1, p.rows * p.cols * s.depth / blocks);
     parallel_for(blocks, std::max<Size>(1, kBlockWork / 2 / work), [&](Size begin, Size end) {
-      for (Size block = begin; block < end; ++block)
-        run_block(s, block / p.col_blocks.parts, block % p.col_blocks.parts);
+      for (Size block = begin; block < end; ++block) {
+        const Size parts = p.swapped ? p.row_blocks.parts : p.col_blocks.parts;  // in the order in which C lies
+        p.swapped ? run_block(s, block % parts, block / parts) : run_block(s, block / parts, block % parts);
+      }
     });
   }
 }

@@ -66,6 +66,15 @@ std::atomic<int>& thread_count() {
 // True while this thread runs a chunk: what it calls must not fork again.
 thread_local bool inside = false;
 
+// What there is to claim: the number of the job in the upper 16 bits, then the chunks claimed from the front, then
+// those that nobody has claimed, 24 bits each. One CAS claims a chunk of this very job.
+using Ticket = uint64_t;
+constexpr Ticket kFromFront = Ticket{1} << 24, kJob = Ticket{1} << 48;
+constexpr Size kMostChunks = (Size{1} << 24) - 1;
+
+Size unclaimed(Ticket ticket) { return static_cast<Size>(ticket % kFromFront); }
+Size claimed_in_front(Ticket ticket) { return static_cast<Size>(ticket / kFromFront % kFromFront); }
+
 class Pool {
  public:
   static Pool& instance();
@@ -80,22 +89,20 @@ class Pool {
   void stop_helpers();
 
  private:
-  Size work();
+  Size work(bool helper);
   void help();
   void sleep();
   void start_helpers(int wanted);
   void wake(Size chunks);
 
   std::atomic<bool> busy_{false};
-  // The job. It is written before `unclaimed_` and cannot change while a claimed chunk is unfinished.
+  // The job. It is written before `ticket_` and cannot change while a claimed chunk is unfinished.
   detail::ChunkBody body_ = nullptr;
   void* context_ = nullptr;
   Size n_ = 0, grain_ = 1, chunks_ = 0;
   std::exception_ptr error_;
   std::mutex error_mutex_;
-  // Epoch of the job in the high half, chunks nobody has claimed in the low half: one CAS claims a chunk of this very
-  // job.
-  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<Ticket> ticket_{0};
   alignas(64) std::atomic<Size> finished_{0};
   alignas(64) std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
@@ -125,12 +132,15 @@ Pool& Pool::instance() {
 }
 
 // Claims and runs chunks until none is left; returns how many it ran.
-Size Pool::work() {
+Size Pool::work(bool helper) {
   Size done = 0;
-  uint64_t ticket = ticket_.load(std::memory_order_acquire);
-  while (const Size left = static_cast<Size>(ticket & 0xffffffff)) {
-    if (!ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel)) continue;
-    const Size begin = (chunks_ - left) * grain_;
+  Ticket ticket = ticket_.load(std::memory_order_acquire);
+  while (const Size left = unclaimed(ticket)) {
+    const Size first = claimed_in_front(ticket);
+    if (!ticket_.compare_exchange_weak(ticket, helper ? ticket - 1 : ticket - 1 + kFromFront,
+                                       std::memory_order_acq_rel))
+      continue;
+    const Size begin = (helper ? first + left - 1 : first) * grain_;
     try {
       body_(context_, begin, begin + grain_ < n_ ? begin + grain_ : n_);
     } catch (...) {
@@ -147,7 +157,7 @@ Size Pool::work() {
 void Pool::sleep() {
   std::unique_lock<std::mutex> lock(sleep_mutex_);
   sleepers_.fetch_add(1);
-  awake_.wait(lock, [this] { return stop_.load() || (ticket_.load() & 0xffffffff); });
+  awake_.wait(lock, [this] { return stop_.load() || unclaimed(ticket_.load()); });
   sleepers_.fetch_sub(1);
 }
 
@@ -157,8 +167,8 @@ void Pool::help() {
   const auto spin = thread_count().load() <= usable_cores() ? Clock::duration(kSpin) : Clock::duration(0);
   auto last = Clock::now();
   while (!stop_.load(std::memory_order_relaxed)) {
-    if (work()) last = Clock::now();
-    for (int i = 0; i < 128 && !(ticket_.load(std::memory_order_relaxed) & 0xffffffff); ++i) pause();
+    if (work(true)) last = Clock::now();
+    for (int i = 0; i < 128 && !unclaimed(ticket_.load(std::memory_order_relaxed)); ++i) pause();
     if (Clock::now() - last < spin) {
       std::this_thread::yield();  // where we share a core, it belongs to those who have work
       continue;
@@ -201,11 +211,10 @@ std::exception_ptr Pool::run(Size n, Size grain, Size chunks, detail::ChunkBody 
   start_helpers(thread_count().load() - 1);
   body_ = body, context_ = context, n_ = n, grain_ = grain, chunks_ = chunks;
   finished_.store(0, std::memory_order_relaxed);
-  const uint64_t epoch = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-  ticket_.store(epoch << 32 | static_cast<uint64_t>(chunks));
+  ticket_.store((ticket_.load(std::memory_order_relaxed) / kJob + 1) * kJob + static_cast<Ticket>(chunks));
   wake(chunks);
   inside = true;
-  work();
+  work(false);
   inside = false;
   // Only chunks that a helper has begun are left; should it share our core, give the core away after a while.
   for (int spins = 0; finished_.load(std::memory_order_acquire) != chunks; ++spins)
@@ -231,8 +240,8 @@ void set_num_threads(int threads) {
 namespace detail {
 
 void run_chunks(Size n, Size grain, ChunkBody body, void* context) {
+  while (n / kMostChunks >= grain) grain *= 2;
   const Size chunks = (n + grain - 1) / grain;
-  require(chunks <= 0xffffffff, "parallel_for: more than 2^32 chunks");
   if (inside || num_threads() == 1 || !Pool::instance().try_acquire()) {
     for (Size i = 0; i < chunks; ++i) body(context, i * grain, (i + 1) * grain < n ? (i + 1) * grain : n);
     return;

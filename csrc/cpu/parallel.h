@@ -2,8 +2,9 @@
 //
 // The chunks depend on n and grain alone, never on the number of threads, so a kernel whose chunks write apart gives
 // the same bits on any machine. Chunks are claimed one by one; the caller claims too and waits only for chunks that a
-// helper has really begun, so a busy core or a helper that is still waking up costs nothing. Nested calls, and calls
-// while another thread has the pool, run serially.
+// helper has really begun, so a busy core or a helper that is still waking up costs nothing. The caller claims from the
+// front, helpers from the back: what a thread touches lies in one piece, and from call to call it is mostly the same,
+// so that it stays in that core's cache. Nested calls, and calls while another thread has the pool, run serially.
 #pragma once
 
 #include <cstdint>
