@@ -9,11 +9,11 @@ import math
 from minigrad import ops
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty
-from minigrad.dtypes import float64, is_floating
+from minigrad.dtypes import FLOATS, float64, is_floating
 from minigrad.kernel import kernel
 from minigrad.ops.matmul import matmul, matmul_forward
 from minigrad.ops.operands import check_tensor
-from minigrad.tensor import wrap
+from minigrad.tensor import Tensor, wrap
 
 
 @kernel()
@@ -124,9 +124,10 @@ def linear(input, weight, bias=None):
     >>> mg.nn.functional.linear(mg.tensor([1.0, 2.0]), mg.tensor([[1.0, 1.0]]), mg.tensor([0.5]))
     tensor([3.5000])
     """
-    _check("linear", input, weight, bias)
-    if not is_floating(input.dtype):
-        return matmul(input, weight.t()) if bias is None else matmul(input, weight.t()) + bias
+    if not _fits(input, weight, bias):
+        _check("linear", input, weight, bias)
+        if not is_floating(input.dtype):
+            return matmul(input, weight.t()) if bias is None else matmul(input, weight.t()) + bias
     return Linear.apply(input, weight, bias)
 
 
@@ -142,10 +143,23 @@ def linear_relu(input, weight, bias=None):
     >>> linear_relu(mg.tensor([1.0, 2.0]), mg.tensor([[1.0, 1.0], [-1.0, 0.0]]))
     tensor([3., 0.])
     """
-    _check("linear_relu", input, weight, bias)
-    if not is_floating(input.dtype):
-        return linear(input, weight, bias).relu()
+    if not _fits(input, weight, bias):
+        _check("linear_relu", input, weight, bias)
+        if not is_floating(input.dtype):
+            return linear(input, weight, bias).relu()
     return LinearRelu.apply(input, weight, bias)
+
+
+def _fits(input, weight, bias):
+    """Whether all is as it is every day: floating tensors of one dtype, and shapes that fit."""
+    if not (isinstance(input, Tensor) and isinstance(weight, Tensor) and (bias is None or isinstance(bias, Tensor))):
+        return False
+    x, w, b = input.array, weight.array, None if bias is None else bias.array
+    dtype, shape = x.dtype, w.shape
+    return (
+        dtype in FLOATS and w.dtype is dtype and len(shape) == 2 and x.shape[-1:] == shape[1:]
+        and (b is None or (b.dtype is dtype and b.shape == shape[:1]))
+    )  # fmt: skip
 
 
 def _check(op, input, weight, bias):
