@@ -51,7 +51,10 @@ PyMethodDef kernels[] = {
     KERNEL(matmul_forward),
     KERNEL(linear_forward),
     KERNEL(linear_relu_forward),
+    KERNEL(linear_gelu_forward),
+    KERNEL(linear_add_forward),
     KERNEL(linear_relu_backward),
+    KERNEL(linear_gelu_backward),
     KERNEL(linear_backward_bias),
 
     KERNEL(conv2d_forward),

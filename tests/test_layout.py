@@ -49,6 +49,7 @@ OPS = {f.stem for f in (PACKAGE / "ops").glob("*.py")} - {"__init__"}
 SHARED = {"elementwise", "loss", "operands", "operators", "view", "windows"}
 # a C++ file that holds the bodies of several Python files: its skeleton (strides, folds, the stream) is written once
 HOMES = {
+    "linear": {"linear", "linear_fused"},
     "elementwise": {"unary", "binary", "where", "inplace", "rounding"},
     "reduce": {"reduce", "extrema", "logsumexp", "variance"},
     "random": {"random", "dropout"},

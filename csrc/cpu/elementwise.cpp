@@ -2,6 +2,7 @@
 
 #include "cpu/elementwise.h"
 
+#include "cpu/activation.h"
 #include "cpu/map.h"
 #include "cpu/simd_math.h"
 
@@ -15,40 +16,11 @@ using elementwise::require_broadcast;
 
 // --- formulas ---
 
-V relu(V x) { return select(x < V(0.0f), V(0.0f), x); }  // NaN passes
 V sign(V x) { return select(x > V(0.0f), V(1.0f), select(x < V(0.0f), V(-1.0f), select(x == V(0.0f), V(0.0f), x))); }
 
 // NaN in either operand wins, as in numpy.
 V maximum(V a, V b) { return select(is_nan(a), a, max(a, b)); }
 V minimum(V a, V b) { return select(is_nan(a), a, min(a, b)); }
-
-// x Phi(x); NaN passes by the factor x.
-V gelu(V x) {
-  V bell;
-  return x * normal_cdf(x, bell);
-}
-V gelu_slope(V x) {
-  V bell;
-  const V cdf = normal_cdf(x, bell);
-  return fma(x * V(0.39894228f), bell, cdf);
-}
-
-// 1 / (1 + e^-x) of numbers; where the bounds bite it is 0 or 1 to the last bit.
-V share(V x) { return V(1.0f) / (V(1.0f) + detail::exp_in_range(min(V(88.0f), max(V(-87.0f), -x)))); }
-
-V silu(V x) { return x * share(x); }
-V silu_slope(V x) {
-  const V s = share(x);
-  return s * fma(x, V(1.0f) - s, V(1.0f));
-}
-
-// x (1 + tanh(u)) / 2 = x / (1 + e^-2u) with u = sqrt(2/pi) (x + 0.044715 x^3)
-V gelu_tanh(V x) { return x * share(V(1.59576912f) * x * fma(V(0.044715f) * x, x, V(1.0f))); }
-V gelu_tanh_slope(V x) {
-  const V s = share(V(1.59576912f) * x * fma(V(0.044715f) * x, x, V(1.0f)));
-  const V du = V(1.59576912f) * fma(V(3 * 0.044715f) * x, x, V(1.0f));
-  return s * fma(x * du, V(1.0f) - s, V(1.0f));
-}
 
 // x^e for the exponents that need no logarithm; false for the others.
 template <class Y, class... X, class Finish>

@@ -118,6 +118,17 @@ tile::Target target(const Slice& s, Size row, Size rows, Size column, Size colum
   return {g.c + i * g.ldc + j, g.ldc, rows, columns, bias, s.p.swapped, !s.first || g.accumulate, s.last && g.relu};
 }
 
+void finish(const Gemm& g, float* c, Size rows, Size cols) {
+  if (g.finish) g.finish->run(g.finish->context, c, rows, cols, g.ldc);
+}
+
+// The part of C that is the given rows and columns of X Y is done, but for what is to happen last.
+void finish(const Slice& s, Size row, Size rows, Size column, Size columns) {
+  if (!s.last) return;
+  s.p.swapped ? finish(s.g, s.g.c + column * s.g.ldc + row, columns, rows)
+              : finish(s.g, s.g.c + row * s.g.ldc + column, rows, columns);
+}
+
 Matrix tile_of_x(const Slice& s, Size row, Size rows) {
   return s.packed_x ? Matrix{s.packed_x + row * s.depth, 1, rows} : Matrix{s.x.data + row * s.x.row, s.x.row, s.x.col};
 }
@@ -154,6 +165,7 @@ void run_block(const Slice& s, Size row_block, Size col_block) {
       columns = std::min(columns, kPanel);
       run_panel(s, first, last, column, columns, panel);
     }
+    finish(s, p.tiles[first], p.tiles[last] - p.tiles[first], column, columns);
   }
 }
 
@@ -226,6 +238,7 @@ void multiply(const Gemm& g) {
 void fill_empty(const Gemm& g) {
   for (Size r = 0; r < g.m && !g.accumulate; ++r)
     for (Size j = 0; j < g.n; ++j) g.c[r * g.ldc + j] = g.bias ? tile::clipped(g.bias[j], g.relu) : 0.0f;
+  finish(g, g.c, g.m, g.n);
 }
 
 // a (few rows) b^T, both with rows in one piece: scalar products read the large operand once, as it lies, while the
@@ -252,6 +265,7 @@ void multiply_few_rows(const Gemm& g) {
           float& value = c[i * c_small + l * c_large];
           value = tile::clipped(value + (g.bias ? g.bias[swapped ? i : j + l] : 0.0f), g.relu);
         }
+      swapped ? finish(g, c, rows, few) : finish(g, c, few, rows);
     }
   });
 }
@@ -275,6 +289,7 @@ void multiply_deep(const Gemm& g) {
       for (Size at = begin * g.n; at < end * g.n; ++at) sums[at] += sums[i * size + at];
     tile::store_rows(&sums[begin * g.n], g.n,
                      {g.c + begin * g.ldc, g.ldc, end - begin, g.n, g.bias, false, g.accumulate, g.relu});
+    finish(g, g.c + begin * g.ldc, end - begin, g.n);
   });
 }
 

@@ -11,8 +11,14 @@ struct Matrix {
   Size row, col;
 };
 
+// What happens to a part of C that is done, by the thread that made it, while it lies in the cache.
+struct Finish {
+  const void* context;
+  void (*run)(const void* context, float* c, Size rows, Size cols, Size ldc);
+};
+
 // c (m, n), rows `ldc` apart, = a (m, k) b (k, n) + bias (n) or nothing; `accumulate` adds to what c holds instead,
-// `relu` makes what is negative then 0.
+// `relu` makes what is negative then 0, `finish` sees every part of C last.
 struct Gemm {
   Size m, n, k;
   Matrix a, b;
@@ -20,6 +26,7 @@ struct Gemm {
   Size ldc;
   const float* bias = nullptr;
   bool accumulate = false, relu = false;
+  const Finish* finish = nullptr;
 };
 
 // `count` products of one shape; the i-th uses a.data + i * a_step and so on. Threaded; the same bits for any number of

@@ -27,10 +27,13 @@ void embedding_backward(Out<float> dw, In<float> dy, In<int64_t> index);
 // matmul.cpp: y (B, m, n), a (B or 1, m, k) or (.., k, m), b (B or 1, k, n) or (.., n, k); or no B at all
 void matmul_forward(Out<float> y, In<float> a, In<float> b, bool transpose_a, bool transpose_b);
 
-// linear.cpp: y, dy, g (rows, out), x (rows, in), w (out, in), bias, dbias (out)
+// linear.cpp: y, z, dy, g, other (rows, out), x (rows, in), w (out, in), bias, dbias (out)
 void linear_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias);
 void linear_relu_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias);
+void linear_gelu_forward(Out<float> y, Maybe<Out<float>> z, In<float> x, In<float> w, Maybe<In<float>> bias, bool tanh);
+void linear_add_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias, In<float> other);
 void linear_relu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> y);
+void linear_gelu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> z, bool tanh);
 void linear_backward_bias(Out<float> dbias, In<float> dy);
 
 // conv2d.cpp: y (n, out, oh, ow), x (n, in, h, w), w (out, in / groups, kh, kw), bias (out)

@@ -1,13 +1,14 @@
-// The linear layer: its product is gemm.h's, with bias and relu in the store of the tiles; here are the gradients that
-// need no product.
+// The linear layer: its product is gemm.h's, with bias and relu in the store of the tiles and what else may follow
+// while they lie in the cache; here are the gradients that need no product.
 
 #include <algorithm>
+#include <type_traits>
 
+#include "cpu/activation.h"
 #include "cpu/gemm.h"
 #include "cpu/kernels.h"
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
-#include "cpu/simd.h"
 
 namespace minigrad {
 namespace {
@@ -28,9 +29,23 @@ Gemm product(const Out<float>& y, const In<float>& x, const In<float>& w, const 
   return {y.shape[0], out, in, {x.data, in, 1}, {w.data, 1, in}, y.data, out, bias.data};
 }
 
-// sums (vectors * kLanes) of dy over `rows` rows, `cols` apart; if masked, of g = dy where y > 0, else 0.
-template <bool masked, int vectors>
-void sum_columns(float* sums, const float* dy, Size rows, Size cols, const float* y, float* g) {
+// How dy comes back through what follows the product, given what its forward saved.
+struct Through {
+  VFloat operator()(VFloat dy, VFloat) const { return dy; }
+};
+struct ThroughRelu {
+  VFloat operator()(VFloat dy, VFloat y) const { return select(y > VFloat(0.0f), dy, VFloat(0.0f)); }
+};
+struct ThroughGelu {
+  VFloat operator()(VFloat dy, VFloat z) const { return dy * gelu_slope(z); }
+};
+struct ThroughGeluTanh {
+  VFloat operator()(VFloat dy, VFloat z) const { return dy * gelu_tanh_slope(z); }
+};
+
+// sums (vectors * kLanes) over `rows` rows, `cols` apart, of g = back(dy, saved), which is stored unless g is null.
+template <int vectors, class Back>
+void sum_columns(float* sums, const float* dy, Size rows, Size cols, const float* saved, float* g, Back back, Size n) {
   VFloat total[vectors];
   for (int v = 0; v < vectors; ++v) total[v] = VFloat(0.0f);
   for (Size top = 0; top < rows; top += kSumRun) {
@@ -39,42 +54,31 @@ void sum_columns(float* sums, const float* dy, Size rows, Size cols, const float
     for (Size r = top; r < std::min(rows, top + kSumRun); ++r)
       for (int v = 0; v < vectors; ++v) {
         const Size at = r * cols + v * kLanes;
-        VFloat d = VFloat::load(dy + at);
-        if (masked) d = select(VFloat::load(y + at) > VFloat(0.0f), d, VFloat(0.0f)), d.store(g + at);
+        const VFloat d = n == kLanes ? back(VFloat::load(dy + at), VFloat::load(saved + at))
+                                     : back(VFloat::load(dy + at, n), VFloat::load(saved + at, n));
+        if (g) n == kLanes ? d.store(g + at) : d.store(g + at, n);
         part[v] += d;
       }
     for (int v = 0; v < vectors; ++v) total[v] += part[v];
   }
-  for (int v = 0; v < vectors; ++v) total[v].store(sums + v * kLanes);
+  for (int v = 0; v < vectors; ++v) n == kLanes ? total[v].store(sums + v * kLanes) : total[v].store(sums, n);
 }
 
-// The same for any number of columns; what is left over goes one by one.
-template <bool masked>
-void sum_block(float* sums, const float* dy, Size rows, Size cols, const float* y, float* g) {
-  Size c = 0;
-  for (; c + 4 * kLanes <= cols; c += 4 * kLanes) sum_columns<masked, 4>(sums + c, dy + c, rows, cols, y + c, g + c);
-  for (; c + kLanes <= cols; c += kLanes) sum_columns<masked, 1>(sums + c, dy + c, rows, cols, y + c, g + c);
-  for (; c < cols; ++c) {
-    double total = 0;
-    for (Size r = 0; r < rows; ++r) {
-      const Size at = r * cols + c;
-      const float d = !masked || y[at] > 0 ? dy[at] : 0.0f;
-      if (masked) g[at] = d;
-      total += d;
-    }
-    sums[c] = static_cast<float>(total);
-  }
-}
-
-// dbias (cols) = sum over rows of dy (rows, cols), or of g, which is written on the way. Blocks of rows, then blocks.
-template <bool masked>
-void sum_rows(float* dbias, const float* dy, Size rows, Size cols, const float* y, float* g) {
+// dbias (cols) = sum over rows of g (rows, cols) = back(dy, saved), written on the way. Blocks of rows, then blocks.
+template <class Back>
+void sum_rows(float* dbias, const float* dy, Size rows, Size cols, const float* saved, float* g, Back back) {
   const Size block = std::min(kSumRows, row_grain(cols)), blocks = (rows + block - 1) / block;
   const Scratch<float> sums(blocks * cols);
   parallel_for(blocks, row_grain(block * cols), [&](Size begin, Size end) {
     for (Size b = begin; b < end; ++b) {
-      const Size at = b * block * cols;
-      sum_block<masked>(&sums[b * cols], dy + at, std::min(block, rows - b * block), cols, y + at, g + at);
+      const Size count = std::min(block, rows - b * block);
+      Size c = 0;
+      const auto run = [&](auto vectors, Size n) {
+        const Size at = b * block * cols + c;
+        sum_columns<vectors>(&sums[b * cols + c], dy + at, count, cols, saved + at, g ? g + at : g, back, n);
+      };
+      for (; c + 4 * kLanes <= cols; c += 4 * kLanes) run(std::integral_constant<int, 4>(), kLanes);
+      for (; c < cols; c += kLanes) run(std::integral_constant<int, 1>(), std::min<Size>(kLanes, cols - c));
     }
   });
   for (Size c = 0; dbias && c < cols; ++c) {
@@ -89,6 +93,31 @@ void check_bias(const Out<float>& dbias, const In<float>& dy) {
           "expected dy (rows, out), dbias (out,)");
 }
 
+template <class Back>
+void backward(const Out<float>& g, const Out<float>& dbias, const In<float>& dy, const In<float>& saved, Back back) {
+  check_bias(dbias, dy);
+  require_same_shape(g, dy, "g and dy"), require_same_shape(dy, saved, "dy and what was saved");
+  sum_rows(dbias.data, dy.data, dy.shape[0], dy.shape[1], saved.data, g.data, back);
+}
+
+// What follows a product: f(value, where it lies in y, how many lanes count) on every vector of a part of y.
+template <class F>
+void finish_part(const void* context, float* c, Size rows, Size cols, Size ldc) {
+  const F& f = *static_cast<const F*>(context);
+  for (Size r = 0; r < rows; ++r, c += ldc) {
+    Size j = 0;
+    for (; j + kLanes <= cols; j += kLanes) f(VFloat::load(c + j), c + j, kLanes).store(c + j);
+    if (j < cols) f(VFloat::load(c + j, cols - j), c + j, cols - j).store(c + j, cols - j);
+  }
+}
+
+template <class F>
+void multiply_then(Gemm g, const F& f) {
+  const Finish finish{&f, &finish_part<F>};
+  g.finish = &finish;
+  gemm(g);
+}
+
 }  // namespace
 
 // y (rows, out) = x (rows, in) w (out, in)^T + bias (out)
@@ -101,17 +130,43 @@ void linear_relu_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>
   gemm(g);
 }
 
+// y = gelu(z), z = x w^T + bias, kept unless it is null
+void linear_gelu_forward(Out<float> y, Maybe<Out<float>> z, In<float> x, In<float> w, Maybe<In<float>> bias,
+                         bool tanh) {
+  if (z) require_same_shape(y, z, "y and z");
+  const auto then = [&](auto activation) {
+    multiply_then(product(y, x, w, bias), [&](VFloat value, const float* at, Size n) {
+      float* kept = z.data + (at - y.data);
+      if (z) n == kLanes ? value.store(kept) : value.store(kept, n);
+      return activation(value);
+    });
+  };
+  tanh ? then([](VFloat v) { return gelu_tanh(v); }) : then([](VFloat v) { return gelu(v); });
+}
+
+// y = x w^T + bias + other (rows, out)
+void linear_add_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias, In<float> other) {
+  require_same_shape(y, other, "y and what is added");
+  multiply_then(product(y, x, w, bias), [&](VFloat value, const float* at, Size n) {
+    const float* added = other.data + (at - y.data);
+    return value + (n == kLanes ? VFloat::load(added) : VFloat::load(added, n));
+  });
+}
+
 // g (rows, out) = dy where y > 0, else 0; dbias (out) = sum of g over rows
 void linear_relu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> y) {
-  check_bias(dbias, dy);
-  require_same_shape(g, dy, "g and dy"), require_same_shape(dy, y, "dy and y");
-  sum_rows<true>(dbias.data, dy.data, dy.shape[0], dy.shape[1], y.data, g.data);
+  backward(g, dbias, dy, y, ThroughRelu());
+}
+
+// g (rows, out) = dy gelu'(z); dbias (out) = sum of g over rows
+void linear_gelu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> z, bool tanh) {
+  tanh ? backward(g, dbias, dy, z, ThroughGeluTanh()) : backward(g, dbias, dy, z, ThroughGelu());
 }
 
 // dbias (out) = sum of dy (rows, out) over rows
 void linear_backward_bias(Out<float> dbias, In<float> dy) {
   check_bias(dbias, dy);
-  sum_rows<false>(dbias.data, dy.data, dy.shape[0], dy.shape[1], nullptr, nullptr);
+  sum_rows(dbias.data, dy.data, dy.shape[0], dy.shape[1], dy.data, nullptr, Through());
 }
 
 }  // namespace minigrad

@@ -6,14 +6,15 @@ while they have no hooks and no `forward` of their own, so nobody can tell but b
 function under `@fuses(...)`.
 """
 
-from minigrad.nn.activation import ReLU
+from minigrad.dtypes import HALVES
+from minigrad.nn.activation import GELU, ReLU
 from minigrad.nn.conv import Conv2d
 from minigrad.nn.linear import Linear
 from minigrad.nn.norm import BatchNorm2d
 from minigrad.nn.pooling import MaxPool2d
 from minigrad.ops.batch_norm_relu_pool import batch_norm_relu_pool
 from minigrad.ops.conv2d_relu_pool import conv2d_relu_pool
-from minigrad.ops.linear import linear_relu
+from minigrad.ops.linear_fused import linear_gelu, linear_relu
 
 PATTERNS = {}  # types of modules -> function(input, *modules); what it cannot do after all it gives back NotImplemented
 
@@ -31,6 +32,12 @@ def fuses(*types):
 @fuses(Linear, ReLU)
 def _linear_relu(x, linear, relu):
     return linear_relu(x, linear.weight, linear.bias)
+
+
+@fuses(Linear, GELU)
+def _linear_gelu(x, linear, gelu):
+    """Halves would be rounded once less."""
+    return NotImplemented if x.dtype in HALVES else linear_gelu(x, linear.weight, linear.bias, gelu.approximate)
 
 
 @fuses(Conv2d, ReLU, MaxPool2d)

@@ -1,19 +1,17 @@
 """linear: y = x w^T + bias        dx = dy w, dw = dy^T x, dbias = sum of dy over rows
-linear_relu: y = max(0, x w^T + bias)        the same of g = dy where y > 0, else 0
 
-Kernels: csrc/cpu/linear.cpp. Bias and relu belong to the product's own pass over y, and dbias to the one that makes g.
+Kernels: csrc/cpu/linear.cpp. What may follow it in the same pass is in linear_fused.py.
 """
 
 import math
 
-from minigrad import ops
 from minigrad.autograd import Op
-from minigrad.backend.array import array_module, contiguous, empty
+from minigrad.backend.array import contiguous, empty
 from minigrad.dtypes import FLOATS, float64, is_floating
 from minigrad.kernel import kernel
 from minigrad.ops.matmul import matmul, matmul_forward
 from minigrad.ops.operands import check_tensor
-from minigrad.tensor import Tensor, wrap
+from minigrad.tensor import Tensor
 
 
 @kernel()
@@ -25,27 +23,12 @@ def linear_forward(y, x, w, bias):
 
 
 @kernel()
-def linear_relu_forward(y, x, w, bias):
-    """y = max(0, x w^T + bias)"""
-    linear_forward.reference(y, x, w, bias)
-    y[y <= 0] = 0
-
-
-@kernel(outs=2)
-def linear_relu_backward(g, dbias, dy, y):
-    """g (rows, out) = dy where y > 0, else 0; dbias (out) or None = sum of g over rows"""
-    g[...] = array_module(dy).where(y > 0, dy, 0)
-    if dbias is not None:
-        linear_backward_bias.reference(dbias, g)
-
-
-@kernel()
 def linear_backward_bias(dbias, dy):
     """dbias (out) = sum of dy (rows, out) over rows"""
     dbias[...] = dy.sum(0, dtype=float64)
 
 
-def _rows(x):
+def as_rows(x):
     """`x` in C order as a matrix of its last dimension's rows."""
     x = contiguous(x)
     return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
@@ -57,14 +40,14 @@ class Linear(Op):
     run = linear_forward
 
     def forward(self, x, w, bias):
-        rows, w = _rows(x), contiguous(w)
+        rows, w = as_rows(x), contiguous(w)
         y = empty((rows.shape[0], w.shape[0]), x.dtype)
         self.run(y, rows, w, bias if bias is None else contiguous(bias))
         self.saved, self.shape = (rows if self.needs(1) else None, w if self.needs(0) else None), x.shape
         return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
 
     def backward(self, dy):
-        dy, dbias = _rows(dy), None
+        dy, dbias = as_rows(dy), None
         if self.needs(2):
             dbias = empty(dy.shape[1:], dy.dtype)
             linear_backward_bias(dbias, dy)
@@ -92,26 +75,6 @@ class Linear(Op):
         return dx, dw, rows.sum(0) if self.needs(2) else None
 
 
-class LinearRelu(Linear):
-    """y = max(0, x w^T + bias)."""
-
-    run = linear_relu_forward
-
-    def forward(self, x, w, bias):
-        y = super().forward(x, w, bias)
-        self.saved = *self.saved, y
-        return y
-
-    def backward(self, dy):
-        y, dy = _rows(self.saved[2]), _rows(dy)
-        g, dbias = empty(dy.shape, dy.dtype), empty(dy.shape[1:], dy.dtype) if self.needs(2) else None
-        linear_relu_backward(g, dbias, dy, y)
-        return *self.products(g), dbias
-
-    def gradient(self, dy):
-        return super().gradient(ops.where(wrap(self.saved[2] > 0), dy, 0.0))
-
-
 def linear(input, weight, bias=None):
     """y = x w^T + b        dx = dy w, dw = dy^T x, db = dy summed over rows
 
@@ -124,33 +87,14 @@ def linear(input, weight, bias=None):
     >>> mg.nn.functional.linear(mg.tensor([1.0, 2.0]), mg.tensor([[1.0, 1.0]]), mg.tensor([0.5]))
     tensor([3.5000])
     """
-    if not _fits(input, weight, bias):
-        _check("linear", input, weight, bias)
+    if not fits(input, weight, bias):
+        check("linear", input, weight, bias)
         if not is_floating(input.dtype):
             return matmul(input, weight.t()) if bias is None else matmul(input, weight.t()) + bias
     return Linear.apply(input, weight, bias)
 
 
-def linear_relu(input, weight, bias=None):
-    """y = max(0, x w^T + b)        as `linear`, of dy where y > 0, else 0
-
-    The same numbers as `relu(linear(input, weight, bias))`, without the pass between the two.
-
-    Args and Errors: as of `linear`.
-
-    >>> import minigrad as mg
-    >>> from minigrad.ops.linear import linear_relu
-    >>> linear_relu(mg.tensor([1.0, 2.0]), mg.tensor([[1.0, 1.0], [-1.0, 0.0]]))
-    tensor([3., 0.])
-    """
-    if not _fits(input, weight, bias):
-        _check("linear_relu", input, weight, bias)
-        if not is_floating(input.dtype):
-            return linear(input, weight, bias).relu()
-    return LinearRelu.apply(input, weight, bias)
-
-
-def _fits(input, weight, bias):
+def fits(input, weight, bias):
     """Whether all is as it is every day: floating tensors of one dtype, and shapes that fit."""
     if not (isinstance(input, Tensor) and isinstance(weight, Tensor) and (bias is None or isinstance(bias, Tensor))):
         return False
@@ -162,7 +106,7 @@ def _fits(input, weight, bias):
     )  # fmt: skip
 
 
-def _check(op, input, weight, bias):
+def check(op, input, weight, bias):
     for name, x in (("input", input), ("weight", weight), ("bias", bias)):
         if x is not None or name != "bias":
             check_tensor(op, x, name)

@@ -12,6 +12,7 @@ from minigrad.nn.fusion import PATTERNS, Fused, plan
 
 MODELS = {
     "mlp": lambda: (nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(inplace=True), nn.Linear(4, 3)),
+    "gelu": lambda: (nn.Linear(6, 5), nn.GELU(), nn.Linear(5, 4), nn.GELU("tanh")),
     "without bias": lambda: (nn.Linear(6, 5, bias=False), nn.ReLU()),
     "nothing to fuse": lambda: (nn.Linear(6, 5), nn.Tanh(), nn.ReLU()),
 }
