@@ -107,6 +107,7 @@ def fits(input, weight, bias):
 
 
 def check(op, input, weight, bias):
+    """Say what does not fit."""
     for name, x in (("input", input), ("weight", weight), ("bias", bias)):
         if x is not None or name != "bias":
             check_tensor(op, x, name)
