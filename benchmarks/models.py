@@ -44,12 +44,12 @@ def encoder_layer(fw, d, heads, hidden):
         def __init__(self):
             super().__init__()
             self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
-            self.up, self.down, self.gelu = nn.Linear(d, hidden), nn.Linear(hidden, d), nn.GELU()
+            self.feed = nn.Sequential(nn.Linear(d, hidden), nn.GELU(), nn.Linear(hidden, d))
             self.norm1, self.norm2 = nn.LayerNorm(d), nn.LayerNorm(d)
 
         def forward(self, x):
             x = self.norm1(x + self.out(attend(fw, self.qkv(x), heads)))
-            return self.norm2(x + self.down(self.gelu(self.up(x))))
+            return self.norm2(x + self.feed(x))
 
     return EncoderLayer()
 
@@ -96,12 +96,12 @@ def decoder_layer(fw, d, heads):
         def __init__(self):
             super().__init__()
             self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
-            self.up, self.down, self.gelu = nn.Linear(d, 4 * d), nn.Linear(4 * d, d), nn.GELU()
+            self.feed = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
             self.norm1, self.norm2 = nn.LayerNorm(d), nn.LayerNorm(d)
 
         def forward(self, x, cache=None, start=0):
             x = x + self.out(attend(fw, self.qkv(self.norm1(x)), heads, True, cache, start))
-            return x + self.down(self.gelu(self.up(self.norm2(x))))
+            return x + self.feed(self.norm2(x))
 
     return DecoderLayer()
 
