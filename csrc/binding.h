@@ -54,6 +54,22 @@ struct Dtype<int64_t> {
   static bool holds(int type) { return type == NPY_INT64 || (sizeof(long long) == 8 && type == NPY_LONGLONG); }
 };
 template <>
+struct Dtype<int8_t> {
+  static constexpr const char* name = "int8";
+  static bool holds(int type) { return type == NPY_INT8; }
+};
+template <>
+struct Dtype<Float16> {
+  static constexpr const char* name = "float16";
+  static bool holds(int type) { return type == NPY_HALF; }
+};
+template <>
+struct Dtype<BFloat16> {
+  static constexpr const char* name = "bfloat16";
+  static inline int number = -1;  // numpy gives it when ml_dtypes is imported
+  static bool holds(int type) { return type == number; }
+};
+template <>
 struct Dtype<uint8_t> {
   static constexpr const char* name = "bool";
   static bool holds(int type) { return type == NPY_BOOL || type == NPY_UINT8; }

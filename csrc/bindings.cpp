@@ -49,13 +49,18 @@ PyMethodDef kernels[] = {
     KERNEL(embedding_backward),
 
     KERNEL(matmul_forward),
+    KERNEL(matmul_forward_float16),
+    KERNEL(matmul_forward_bfloat16),
     KERNEL(linear_forward),
+    KERNEL(linear_forward_float16),
+    KERNEL(linear_forward_bfloat16),
     KERNEL(linear_relu_forward),
     KERNEL(linear_gelu_forward),
     KERNEL(linear_add_forward),
     KERNEL(linear_relu_backward),
     KERNEL(linear_gelu_backward),
     KERNEL(linear_backward_bias),
+    KERNEL(int8_linear_forward),
 
     KERNEL(conv2d_forward),
     KERNEL(conv2d_backward_input),
@@ -141,6 +146,16 @@ py::dict cpu_flags() {
   return out;
 }
 
+// The number under which numpy knows ml_dtypes' bfloat16.
+int number_of_bfloat16() {
+  const auto type = py::module_::import("ml_dtypes").attr("bfloat16");
+  PyArray_Descr* dtype = nullptr;
+  if (!PyArray_DescrConverter(type.ptr(), &dtype)) throw py::error_already_set();
+  const int number = dtype->type_num;
+  Py_DECREF(dtype);
+  return number;
+}
+
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 #define JOIN_OF(a, b) a##b
@@ -152,6 +167,7 @@ PYBIND11_MODULE(JOIN(_C_, MINIGRAD_ISA), m) {
   if (_import_array() < 0 || !minigrad::binding::ready_pooled_array()) throw py::error_already_set();
   if (PyModule_AddFunctions(m.ptr(), kernels) < 0 || PyModule_AddFunctions(m.ptr(), others) < 0)
     throw py::error_already_set();
+  minigrad::binding::Dtype<minigrad::BFloat16>::number = number_of_bfloat16();
   m.attr("isa") = TEXT(MINIGRAD_ISA);
   m.attr("KERNELS") = kernel_names();
   m.def("cpu_flags", &cpu_flags, "Instruction sets that this processor and its operating system can run.");

@@ -4,8 +4,12 @@ A kernel is a function on arrays, out-parameters first: `softmax_forward(y, x)`;
 `Arrays`. The Python function under `@kernel` is
 its reference; the C++ body of the same name comes from the extension:
 
-    float32             the native body of the array's device (C++ or CUDA) if there is one, else the reference
-    float16, bfloat16   widened to float32, run as float32, rounded once on the way out
+        natives = natives_for(type(array))
+        own = natives.get(f"{self.name}_{array.dtype}") if half else None
+        body = own or (natives.get(self.name, self.reference) if half or array.dtype == float32 else self.reference)
+        device = devices.device_of_type(type(array))
+        where = "reference" if body is self.reference else f"native {cpu.isa() if device == devices.CPU else device}"
+        body = widened(body, self.outs) if half and own is None else body
     all else            the reference
 
 `use_backend("numpy")` or `tier("reference")` choose the reference everywhere; `MINIGRAD_TRACE=1` prints which body ran.
@@ -47,10 +51,11 @@ class Kernel:
         """Find the body for arrays like this one, once."""
         half = array.dtype in HALVES
         natives = natives_for(type(array))
-        body = natives.get(self.name, self.reference) if half or array.dtype == float32 else self.reference
+        own = natives.get(f"{self.name}_{array.dtype}") if half else None
+        body = own or (natives.get(self.name, self.reference) if half or array.dtype == float32 else self.reference)
         device = devices.device_of_type(type(array))
         where = "reference" if body is self.reference else f"native {cpu.isa() if device == devices.CPU else device}"
-        body = widened(body, self.outs) if half else body
+        body = widened(body, self.outs) if half and own is None else body
         body = traced(self.name, where, body) if _trace else body
         if recording.recorder is not None:
             native = None if half or body is self.reference else natives.get(self.name)

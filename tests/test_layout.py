@@ -77,7 +77,8 @@ def home(kernel):
 
 @native
 def test_kernels_have_the_same_names_in_both_languages():
-    assert set(cpu.kernels()) - set(KERNELS) == set(), "in C++ without a reference"
+    names = {re.sub("_b?float16$", "", name) for name in cpu.kernels()}  # some have a body for each width
+    assert names - set(KERNELS) == set(), "in C++ without a reference"
     assert set(KERNELS) - set(cpu.kernels()) == REFERENCE_ONLY, "references without a C++ body, and those known"
 
 

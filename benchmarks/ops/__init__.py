@@ -59,11 +59,13 @@ class Op:
 
 @dataclass(frozen=True)
 class Step:
-    """A row of another kind: `make(fw)` gives a function without arguments, that works in place; `moved` floats."""
+    """A row of another kind: `make(fw)` gives a function without arguments, whose results are not compared here; it
+    moves `moved` floats (of four bytes)."""
 
     name: str
     make: Callable
     moved: float
+    flops: float = 0
 
     def __str__(self):
         return self.name
@@ -95,7 +97,7 @@ def rows_of(stem, torch):
 
 def step_rows(op, torch):
     others = rivals.eager(torch, op.make(torch)) if torch else {}
-    return contest("ops", op.name, {"": op.make(mg)}, others, work=kernel_work(bytes=4 * op.moved), seconds=1.5)
+    return contest("ops", op.name, {"": op.make(mg)}, others, work=kernel_work(op.flops, 4 * op.moved), seconds=1.5)
 
 
 def op_rows(op, torch):

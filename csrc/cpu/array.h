@@ -18,6 +18,14 @@ namespace minigrad {
 
 using Size = std::ptrdiff_t;
 
+// Floats of two bytes; their values are in halves.h.
+struct Float16 {
+  uint16_t bits;
+};
+struct BFloat16 {
+  uint16_t bits;
+};
+
 inline std::string shape_text(const Size* shape, int ndim) {
   std::string text = "(";
   for (int d = 0; d < ndim; ++d) text += (d ? ", " : "") + std::to_string(shape[d]);

@@ -8,6 +8,7 @@
 #include "cpu/gemm.h"
 #include "cpu/kernels.h"
 #include "cpu/memory.h"
+#include "cpu/narrow_linear.h"
 #include "cpu/parallel.h"
 
 namespace minigrad {
@@ -16,7 +17,8 @@ namespace {
 constexpr Size kSumRun = 32;    // rows added up one by one
 constexpr Size kSumRows = 256;  // rows whose runs are summed in float; beyond, in double
 
-void check_linear(const Out<float>& y, const In<float>& x, const In<float>& w, const In<float>& bias) {
+template <class T>
+void check_linear(const Out<T>& y, const In<T>& x, const In<T>& w, const In<T>& bias) {
   require(y.ndim == 2 && x.ndim == 2 && w.ndim == 2 && y.shape[0] == x.shape[0] && y.shape[1] == w.shape[0] &&
               x.shape[1] == w.shape[1],
           "expected y (rows, out), x (rows, in), w (out, in)");
@@ -27,6 +29,17 @@ Gemm product(const Out<float>& y, const In<float>& x, const In<float>& w, const 
   check_linear(y, x, w, bias);
   const Size in = x.shape[1], out = w.shape[0];
   return {y.shape[0], out, in, {x.data, in, 1}, {w.data, 1, in}, y.data, out, bias.data};
+}
+
+// The product of two-byte floats: summed in float, rounded once.
+template <class H>
+void of_halves(const Out<H>& y, const In<H>& x, const In<H>& w, const In<H>& bias) {
+  check_linear(y, x, w, bias);
+  const Scratch<float> sums(y.size), rows(x.size), biases(bias.size);
+  halves::convert_all(rows.data(), x.data, x.size), halves::convert_run(biases.data(), bias.data, bias.size);
+  NarrowLinear<H>{x.shape[0], x.shape[1], w.shape[0], sums.data(), rows.data(), w.data, bias ? biases.data() : nullptr}
+      .run();
+  halves::convert_all(y.data, sums.data(), y.size);
 }
 
 // How dy comes back through what follows the product, given what its forward saved.
@@ -122,6 +135,13 @@ void multiply_then(Gemm g, const F& f) {
 
 // y (rows, out) = x (rows, in) w (out, in)^T + bias (out)
 void linear_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias) { gemm(product(y, x, w, bias)); }
+
+void linear_forward_float16(Out<Float16> y, In<Float16> x, In<Float16> w, Maybe<In<Float16>> bias) {
+  of_halves<Float16>(y, x, w, bias);
+}
+void linear_forward_bfloat16(Out<BFloat16> y, In<BFloat16> x, In<BFloat16> w, Maybe<In<BFloat16>> bias) {
+  of_halves<BFloat16>(y, x, w, bias);
+}
 
 // y = max(0, x w^T + bias)
 void linear_relu_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias) {

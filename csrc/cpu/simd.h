@@ -62,6 +62,10 @@ struct Integer<1> {
   using type = int8_t;
 };
 template <>
+struct Integer<2> {
+  using type = int16_t;
+};
+template <>
 struct Integer<4> {
   using type = int32_t;
 };
@@ -314,6 +318,24 @@ Simd<uint64_t, N> multiply_low_halves(Simd<uint64_t, N> a, Simd<uint64_t, N> b) 
   const Simd<uint64_t, N> lower(0xffffffff);
   return (a & lower) * (b & lower);
 }
+
+#if defined(__F16C__)
+// IEEE's floats of two bytes as float, and back, rounded to the nearest: denormals are numbers here.
+inline Simd<float, 8> from_half(Simd<uint16_t, 8> h) {
+  return Simd<float, 8>((Simd<float, 8>::Vec)_mm256_cvtph_ps((__m128i)h.v));
+}
+inline Simd<uint16_t, 8> to_half(Simd<float, 8> x) {
+  return Simd<uint16_t, 8>((Simd<uint16_t, 8>::Vec)_mm256_cvtps_ph((__m256)x.v, _MM_FROUND_TO_NEAREST_INT));
+}
+#endif
+#if defined(__AVX512F__)
+inline Simd<float, 16> from_half(Simd<uint16_t, 16> h) {
+  return Simd<float, 16>((Simd<float, 16>::Vec)_mm512_cvtph_ps((__m256i)h.v));
+}
+inline Simd<uint16_t, 16> to_half(Simd<float, 16> x) {
+  return Simd<uint16_t, 16>((Simd<uint16_t, 16>::Vec)_mm512_cvtps_ph((__m512)x.v, _MM_FROUND_TO_NEAREST_INT));
+}
+#endif
 
 // The first n lanes of x, zeros after them.
 template <int N>

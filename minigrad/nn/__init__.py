@@ -10,7 +10,7 @@ from minigrad.nn.containers import ModuleDict, ModuleList, ParameterList, Sequen
 from minigrad.nn.conv import Conv2d
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.flatten import Flatten, Unflatten
-from minigrad.nn.linear import Identity, Linear
+from minigrad.nn.linear import Identity, Int8Linear, Linear
 from minigrad.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, NLLLoss
 from minigrad.nn.module import Module
 from minigrad.nn.norm import BatchNorm1d, BatchNorm2d, LayerNorm, RMSNorm
@@ -30,6 +30,7 @@ __all__ = [
     "Flatten",
     "GELU",
     "Identity",
+    "Int8Linear",
     "LayerNorm",
     "Linear",
     "LogSoftmax",

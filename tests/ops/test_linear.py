@@ -74,3 +74,17 @@ WRONG = [
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [mg.float16, mg.bfloat16], ids=str)
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 4, 5, 16, 17, 40])
+@pytest.mark.parametrize(("k", "n"), [(4, 5), (0, 3), (67, 33), (300, 260)])
+def test_halves_are_summed_in_float_and_rounded_once(rows, k, n, dtype):
+    """To half a unit in the last place of what float64 gives, and what float32 sums add to that."""
+    rng = np.random.default_rng(rows)
+    x, w, b = (mg.from_numpy(rng.standard_normal(s)).to(dtype) for s in ((rows, k), (n, k), (n,)))
+    xs, ws, bs = (t.numpy().astype(np.float64) for t in (x, w, b))
+    half_a_unit = {mg.float16: 2.0**-11, mg.bfloat16: 2.0**-8}[dtype]
+    for found, exact in ((F.linear(x, w, b), xs @ ws.T + bs), (F.linear(x, w), xs @ ws.T)):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found.numpy().astype(np.float64), exact, rtol=1.01 * half_a_unit, atol=1e-4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from tests.ops.harness import Case, check
+from tests.ops.harness import TIERS, Case, check
 
 # (m, k) (k, n) around the blocks of the kernel, empty sizes, vectors, batches that broadcast; the last engage threads
 PAIRS = [
@@ -106,3 +106,47 @@ WRONG = [
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [mg.float16, mg.bfloat16], ids=str)
+@pytest.mark.parametrize("shapes", [PAIRS[0], PAIRS[2], PAIRS[3], PAIRS[11], PAIRS[18], PAIRS[20]], ids=str)
+def test_halves_are_summed_in_float_and_rounded_once(shapes, dtype):
+    """To half a unit in the last place of what float64 gives, and what float32 sums add to that."""
+    rng = np.random.default_rng(3)
+    a, b = (mg.from_numpy(rng.standard_normal(s)).to(dtype) for s in shapes)
+    found, exact = (a @ b).numpy(), a.numpy().astype(np.float64) @ b.numpy().astype(np.float64)
+    half_a_unit = {mg.float16: 2.0**-11, mg.bfloat16: 2.0**-8}[dtype]
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found.astype(np.float64), exact, rtol=1.01 * half_a_unit, atol=1e-5)
+
+
+@TIERS
+@pytest.mark.parametrize("dtype", [mg.float16, mg.bfloat16], ids=str)
+def test_every_half_there_is_comes_through(dtype, tier):
+    """All 65536 of them, times 1: denormals, infinities and NaN too."""
+    bits = np.arange(2**16, dtype=np.uint16)
+    x = mg.from_numpy(bits.view(dtype).reshape(-1, 1))
+    with mg.tier(tier):
+        y = (x @ mg.ones(1, 1, dtype=dtype)).numpy().ravel()
+    nan = np.isnan(y.astype(np.float32))
+    assert (nan == np.isnan(bits.view(dtype).astype(np.float32))).all()
+    flushed = dtype == mg.bfloat16 and tier == "native"  # they are denormals of float32 as well
+    expected = np.where((bits & 0x7F80) == 0, bits & 0x8000, bits) if flushed else bits
+    found = (
+        np.where((bits & 0x7F80) == 0, y.view(np.uint16) & 0x8000, y.view(np.uint16)) if flushed else y.view(np.uint16)
+    )
+    signed_zero = (expected & 0x7FFF) == 0
+    assert (found == expected)[~nan & ~signed_zero].all() and (y[signed_zero] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [mg.float16, mg.bfloat16], ids=str)
+def test_halves_round_to_even(dtype):
+    """Sums that lie between two halves, and beyond the largest, against numpy's rounding of the same float32 sum."""
+    rng = np.random.default_rng(0)
+    a = mg.from_numpy(
+        np.concatenate([rng.standard_normal((4000, 2)), [[1, 1]] * 9]) * 10.0 ** rng.integers(-8, 5, (4009, 1))
+    )
+    a, b = a.to(dtype), mg.tensor([[1.0], [0.001]]).to(dtype)
+    sums = (a.to(mg.float32) @ b.to(mg.float32)).numpy()
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal((a @ b).numpy().astype(np.float32), sums.astype(dtype).astype(np.float32))
