@@ -84,11 +84,11 @@ def stepped(optimizer):
         now.optimizers.append(optimizer)
 
 
-def note(name, body, outs, args):
+def note(name, body, native, outs, args):
     """Tell the recorder of a write that was made outside of the kernels."""
     now = here()
     if now is not None and not now.depth:
-        now.calls.append(Call(name, body, None, outs, args))
+        now.calls.append(Call(name, body, native, outs, args))
 
 
 def touched(tensor, cleared=False):

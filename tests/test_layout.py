@@ -56,8 +56,8 @@ HOMES = {
 }
 # kernels that have no C++ body: integers mostly, or too rare to pay
 REFERENCE_ONLY = {
-    "floor_divide_forward", "nll_loss_backward", "nll_loss_forward", "remainder_forward",
-    "sign_backward", "trunc_divide_forward",
+    "nll_loss_backward", "nll_loss_forward",
+    "sign_backward",
 }  # fmt: skip
 
 

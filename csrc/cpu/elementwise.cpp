@@ -4,6 +4,7 @@
 
 #include "cpu/activation.h"
 #include "cpu/map.h"
+#include "cpu/rounding.h"
 #include "cpu/simd_math.h"
 
 namespace minigrad {
@@ -59,6 +60,11 @@ MINIGRAD_ELEMENTWISE(DEFINE_UNARY, DEFINE_BACKWARD, DEFINE_BINARY, DEFINE_COMPAR
 
 void copy_forward(OutView<float> y, InView<float> x) {
   require_broadcast(y, x);
+  if (x.size == 1 && y.contiguous) {
+    const float value = *x.pointer();
+    return parallel_for(y.size, kStreamGrain,
+                        [&](Size begin, Size end) { std::fill(y.data + begin, y.data + end, value); });
+  }
   clashes(y, x) ? map([](V x) { return x; }, y, x) : copy_apart(y, x);
 }
 

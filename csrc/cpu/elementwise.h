@@ -45,6 +45,9 @@
   BINARY(pow_forward, pow(a, b))                                                        \
   BINARY(maximum_forward, maximum(a, b))                                                \
   BINARY(minimum_forward, minimum(a, b))                                                \
+  BINARY(floor_divide_forward, rounding::floor_divide(a, b))                            \
+  BINARY(trunc_divide_forward, rounding::trunc_divide(a, b))                            \
+  BINARY(remainder_forward, rounding::remainder(a, b))                                  \
   COMPARE(eq_forward, a == b)                                                           \
   COMPARE(ne_forward, a != b)                                                           \
   COMPARE(gt_forward, a > b)                                                            \

@@ -10,6 +10,9 @@ from minigrad.backend import cpu, devices
 from minigrad.backend.devices import Arrays as Arrays
 from minigrad.backend.devices import device_of
 
+_float32 = np.dtype(np.float32)
+_copy = cpu.kernels().get("copy_forward")  # moves bits: there is nothing in it that a reference could tell apart
+
 
 def _empty(shape, dtype):
     array = devices.empty_there(shape, dtype)
@@ -54,11 +57,14 @@ def full_like(x, value):
     return out
 
 
-def write(body, out, *args):
-    """Run body(out, *args), which writes into `out` by no kernel, so that a recorded step can do it again."""
-    body(out, *args)
+def write(body, out, *args, native=None):
+    """Run body(out, *args), which writes into `out` by no kernel, so that a recorded step can do it again.
+
+    `native`: the extension's function that does the same.
+    """
+    (native or body)(out, *args)
     if recording.recorder is not None:
-        recording.note(body.__name__, body, 1, (out, *args))
+        recording.note(body.__name__, body, native, 1, (out, *args))
 
 
 def computed(function, *args):
@@ -76,12 +82,18 @@ def _compute(out, function, *args):
 
 
 def fill(out, value):
-    write(np.ndarray.fill, out, value)
+    native = _copy if type(value) in (float, int) and _plain(out) else None
+    write(np.ndarray.fill, out, value, native=native)
 
 
 def assign(out, x):
     """Write `x` into `out`, broadcast and converted."""
-    write(_assign, out, x)
+    native = _copy if _plain(out) and _plain(x) else None
+    write(_assign, out, x, native=native)
+
+
+def _plain(x):
+    return type(x) is np.ndarray and x.dtype == _float32
 
 
 @quiet

@@ -7,7 +7,7 @@ shapes do not broadcast, TypeError for operands that are neither Tensors nor num
 
 from minigrad.dtypes import bool_
 from minigrad.ops.elementwise import binary
-from minigrad.ops.inplace import inplace
+from minigrad.ops.inplace import inplace, overwrite
 from minigrad.ops.unary import _pow_scalar
 from minigrad.tensor import Tensor, method
 
@@ -211,5 +211,28 @@ def le(input, other):
     """
 
 
-add_, sub_, div_, pow_ = (inplace(f) for f in (add, sub, div, pow))
+# In place ------------------------------------------------------------------------------------------------------------
+
+
+@method
+def add_(input, other, *, alpha=1):
+    """`add` in place: the result takes the memory of `input`, which is returned."""
+    return _add.inplace(input, other if alpha == 1 else other * alpha)
+
+
+@method
+def sub_(input, other, *, alpha=1):
+    """`sub` in place: the result takes the memory of `input`, which is returned."""
+    return _sub.inplace(input, other if alpha == 1 else other * alpha)
+
+
+@method
+def div_(input, other, *, rounding_mode=None):
+    """`div` in place: the result takes the memory of `input`, which is returned."""
+    if rounding_mode is None:
+        return _div.inplace(input, other)
+    return overwrite("div_", input, div(input, other, rounding_mode=rounding_mode))
+
+
+pow_ = inplace(pow)
 __all__ = ["add", "div", "eq", "ge", "gt", "le", "lt", "maximum", "minimum", "mul", "ne", "pow", "sub"]

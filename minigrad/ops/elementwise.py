@@ -16,13 +16,12 @@ import itertools
 from functools import wraps
 
 import minigrad.ops as ops
-from minigrad import mutation, recording
+from minigrad import recording
 from minigrad.autograd import Op
-from minigrad.backend.array import array_module, empty, is_array, owner
-from minigrad.dtypes import FLOATS, HALVES, bool_, get_default_dtype, is_floating
-from minigrad.grad_mode import mode
+from minigrad.backend.array import array_module, empty, is_array
+from minigrad.dtypes import FLOATS, HALVES, bool_, get_default_dtype
 from minigrad.kernel import kernel
-from minigrad.ops.inplace import check_writable, inplace, overwrite
+from minigrad.ops.inplace import inplace, overwrite, run_inplace, untracked
 from minigrad.ops.operands import broadcast_sizes, check_bools, check_tensor, common, sum_to
 from minigrad.tensor import Tensor, method
 
@@ -91,7 +90,10 @@ def unary(value, grad, floats=True, bools=True):
 
         if function.__name__ != name:
             return public
-        inplace(public)
+        if has_scalars:
+            inplace(public)
+        else:
+            method(_inplace_unary(name, public, cls))
         return method(public)
 
     return define
@@ -169,6 +171,7 @@ def binary(value, *grads, floats=False, bools=True, dtype=None, inplace_form=Tru
             return cls.apply(*common(name, input, other, floats, dtype is None))
 
         if function.__name__ != name:
+            public.inplace = _inplace_binary(name, public, cls)
             return public
         if inplace_form:
             method(_inplace_binary(name, public, cls))
@@ -179,18 +182,36 @@ def binary(value, *grads, floats=False, bools=True, dtype=None, inplace_form=Tru
 
 def _inplace_binary(name, public, cls):
     """`x.add_(y)`: straight into the memory of x when nothing is recorded, else by way of `overwrite`."""
+    op = f"{name}_"
+
+    def fits(input, other):
+        a, b = input.array, other.array
+        near = a.dtype is b.dtype and type(a) is type(b) and untracked(input, other)
+        return near and (a.shape == b.shape or a.shape == broadcast_sizes(name, a.shape, b.shape))
 
     def form(input, other):
-        recorded = mode.enabled and (input.requires_grad or (isinstance(other, Tensor) and other.requires_grad))
-        same = isinstance(other, Tensor) and other.dtype is input.dtype and type(other.array) is type(input.array)
-        same = same and owner(other.array) is not owner(input.array)
-        if recorded or not same or cls.dtype is not None or not is_floating(input.dtype):
-            return overwrite(f"{name}_", input, public(input, other))
-        check_writable(f"{name}_", input, broadcast_sizes(name, input.shape, other.shape), input.dtype)
-        cls.forward_kernel(input.array, input.array, other.array)
-        mutation.touch(input.array, f"{name}_")
-        return input
+        if input.array.dtype in FLOATS and cls.dtype is None:
+            if type(other) in (float, int) and untracked(input):
+                return run_inplace(op, input, cls.forward_kernel, input.array, other)
+            if isinstance(other, Tensor) and fits(input, other):
+                return run_inplace(op, input, cls.forward_kernel, input.array, other.array)
+        return overwrite(op, input, public(input, other))
 
-    form.__name__ = form.__qualname__ = f"{name}_"
+    form.__name__ = form.__qualname__ = op
+    form.__doc__ = f"`{name}` in place: the result takes the memory of `input`, which is returned."
+    return form
+
+
+def _inplace_unary(name, public, cls):
+    """`x.relu_()`: the same for an op of one tensor."""
+    op = f"{name}_"
+
+    @wraps(public)
+    def form(input, *args, **kwargs):
+        if not args and not kwargs and isinstance(input, Tensor) and input.array.dtype in FLOATS and untracked(input):
+            return run_inplace(op, input, cls.forward_kernel, input.array)
+        return overwrite(op, input, public(input, *args, **kwargs))
+
+    form.__name__ = form.__qualname__ = op
     form.__doc__ = f"`{name}` in place: the result takes the memory of `input`, which is returned."
     return form

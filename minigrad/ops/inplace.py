@@ -9,8 +9,8 @@ from functools import wraps
 
 from minigrad import mutation
 from minigrad.autograd import Leaf, Op
-from minigrad.backend.array import copy, is_array, owner
-from minigrad.dtypes import _KIND
+from minigrad.backend.array import copy, fill, is_array, owner
+from minigrad.dtypes import _KIND, is_floating
 from minigrad.grad_mode import mode
 from minigrad.kernel import kernel
 from minigrad.mutation import clock
@@ -33,6 +33,21 @@ class WriteView(Op):
         rest = dy.clone()
         self.recipe(rest).zero_()
         return rest, self.recipe(dy)
+
+
+def untracked(x, *others):
+    """Whether writing to `x` what is computed from `others` leaves no trace in a graph."""
+    if not mode.enabled:
+        return True
+    return x.node is None and x.base is None and all(y.node is None for y in others)
+
+
+def run_inplace(op, x, kernel, *args):
+    """kernel(x, *args), which writes into the memory of an untracked `x`. Returns `x`."""
+    check_memory(op, x)
+    kernel(x.array, *args)
+    mutation.touch(x.array, op)
+    return x
 
 
 def overwrite(op, x, y):
@@ -98,6 +113,13 @@ def check_writable(op, x, shape, dtype):
         raise RuntimeError(f"[{op}] the result has shape {shape}, which does not fit in place into shape {x.shape}")
     if _KIND[dtype] > _KIND[x.dtype]:
         raise RuntimeError(f"[{op}] a result of dtype {dtype} cannot be stored in place in {x.dtype}")
+    check_memory(op, x)
+
+
+def check_memory(op, x):
+    """Raise unless every element of `x` has memory of its own that may be written."""
+    if x.base is not None:
+        x.refresh()
     if not x.array.flags.writeable or (0 in x.array.strides and x.array.size > 1 and _overlaps(x.array)):
         raise RuntimeError(
             f"[{op}] several elements of this tensor share memory (expand) or it is read-only: clone() it first"
@@ -131,6 +153,8 @@ def copy_(self, src, non_blocking=False):
     """
     from minigrad.ops.creation import as_tensor
 
+    if isinstance(src, Tensor) and untracked(self, src) and _alike(self.array, src.array):
+        return run_inplace("copy_", self, copy_forward, src.array)
     src = as_tensor(src) if isinstance(src, Tensor) else as_tensor(src, dtype=self.dtype)
     src = src.to(self.dtype) if src.dtype != self.dtype else src
     src = src.expand(self.shape) if src.shape != self.shape else src
@@ -139,11 +163,17 @@ def copy_(self, src, non_blocking=False):
     return overwrite("copy_", self, src.view_as(src) if src.node is not None else src)
 
 
+def _alike(a, b):
+    return a.dtype is b.dtype and a.shape == b.shape and type(a) is type(b)
+
+
 @method
 def fill_(self, value):
     """Set every element to `value`, in place."""
     from minigrad.ops.creation import as_tensor
 
+    if type(value) is float and is_floating(self.dtype) and untracked(self):
+        return run_inplace("fill_", self, fill, value)
     return self.copy_(as_tensor(value, dtype=self.dtype) if not isinstance(value, Tensor) else value)
 
 
@@ -155,4 +185,4 @@ def zero_(self):
     >>> mg.ones(2).zero_()
     tensor([0., 0.])
     """
-    return self.fill_(0)
+    return self.fill_(0.0 if is_floating(self.dtype) else 0)

@@ -252,7 +252,7 @@ WRONG = [
     (lambda: mg.tensor([True]).add_(1), r"\[add_\] a result of dtype int64 cannot be stored in place in bool"),
     (lambda: mg.ones(1).expand(3).add_(1), r"\[add_\] several elements of this tensor share memory"),
     (lambda: mg.ones(1).expand(3).copy_(mg.ones(3)), r"\[copy_\] several elements of this tensor share memory"),
-    (lambda: mg.from_numpy(np.broadcast_to(np.zeros(1), 3)).zero_(), r"\[copy_\] several elements .* read-only"),
+    (lambda: mg.from_numpy(np.broadcast_to(np.zeros(1), 3)).zero_(), r"\[fill_\] several elements .* read-only"),
     (lambda: mg.ones(2).copy_(mg.ones(3)), r"\[expand\] sizes \(2,\) do not fit shape \(3,\)"),
 ]
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.backend import cpu
+from minigrad.kernel import KERNELS
 from tests.ops.harness import Case, check
 from tests.ops.inputs import BINARY
 
@@ -52,3 +54,23 @@ def test_integer_division_by_zero(divide):
         with pytest.raises(RuntimeError, match="an integer division by zero has no result"):
             divide(mg.tensor([1, 2]), zero)
     assert not divide(mg.tensor([1.0, 2.0]), 0).isfinite().any()
+
+
+SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 3.0, -3.0, 0.1, -0.3, 7e6, 1e20, -1e20, np.inf, -np.inf, np.nan]
+
+
+@pytest.mark.skipif(not cpu.kernels(), reason="the extension is not here")
+@pytest.mark.parametrize("name", ["floor_divide", "remainder", "trunc_divide"])
+def test_kernels_agree_bit_for_bit(name):
+    """On all pairs of special values, and on quotients close to whole numbers."""
+    a, b = (np.ravel(x).astype(np.float32) for x in np.meshgrid(SPECIAL, SPECIAL))
+    rng = np.random.default_rng(0)
+    divisors = rng.uniform(-9, 9, 5000).astype(np.float32)
+    multiples = np.nextafter(divisors * rng.integers(-999, 999, 5000).astype(np.float32), rng.choice([-9e9, 9e9], 5000))
+    kernel, body = KERNELS[f"{name}_forward"], cpu.kernels()[f"{name}_forward"]
+    for x, y in ((a, b), (multiples.astype(np.float32), divisors)):
+        expected, found = np.empty_like(x), np.empty_like(x)
+        kernel.reference(expected, x, y)
+        body(found, x, y)
+        wrong = (expected.view(np.int32) != found.view(np.int32)) & ~(np.isnan(expected) & np.isnan(found))
+        assert not wrong.any(), (x[wrong][:5], y[wrong][:5], expected[wrong][:5], found[wrong][:5])
