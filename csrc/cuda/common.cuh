@@ -22,19 +22,23 @@ struct Larger {
   __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
 };
 
-// All threads of the warp get merge(merge(value of lane 0, ...), ...), the same bits in each.
-template <class T, class Merge>
-__device__ __forceinline__ T merge_warp(T value, const Merge& merge) {
+// `value` as the lane `mask` away has it, word by word.
+template <class T>
+__device__ __forceinline__ T exchanged(T value, int mask) {
+  static_assert(sizeof(T) % sizeof(int) == 0, "whole words");
+  int words[sizeof(T) / sizeof(int)];
+  memcpy(words, &value, sizeof value);
 #pragma unroll
-  for (int distance = kWarp / 2; distance > 0; distance /= 2) value = merge(value, value.from_lane(distance));
+  for (int& word : words) word = __shfl_xor_sync(kAllLanes, word, mask);
+  memcpy(&value, words, sizeof value);
   return value;
 }
 
-template <class Merge>
-__device__ __forceinline__ float merge_warp(float value, const Merge& merge) {
+// merge() of the values of all lanes; the same bits in each if merge(a, b) and merge(b, a) are.
+template <class T, class Merge>
+__device__ __forceinline__ T merge_warp(T value, const Merge& merge) {
 #pragma unroll
-  for (int distance = kWarp / 2; distance > 0; distance /= 2)
-    value = merge(value, __shfl_xor_sync(kAllLanes, value, distance));
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) value = merge(value, exchanged(value, distance));
   return value;
 }
 

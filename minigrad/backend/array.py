@@ -70,6 +70,8 @@ def write(body, out, *args, native=None):
 def computed(function, *args):
     """The array function(*args), found by no kernel, so that a recorded step can find it again."""
     array = function(*args)
+    if devices.in_use:
+        array = devices.placed(array)
     if recording.recorder is None:
         return array
     out = empty(array.shape, array.dtype)

@@ -74,6 +74,11 @@ def move(x, device):
     return out
 
 
+def placed(x):
+    """`x` where this thread makes arrays, if numpy made it on the CPU."""
+    return x if _place.device == CPU else move(x, _place.device)
+
+
 def on_host(op, x):
     """`x`, which must lie in the CPU's memory. Errors: TypeError if it does not."""
     if type(x) is not np.ndarray and device_of(x) != CPU:

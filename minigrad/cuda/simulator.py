@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -122,8 +123,8 @@ class Library:
         Errors: KernelError for a fault, TypeError and ValueError for arguments that do not fit its parameters.
         """
         values = convert(kernel, self.signatures[kernel].parameters, args)
-        buffers = [_buffer(p, a) for p, a in zip(self.signatures[kernel].parameters, args, strict=True) if p.pointer]
-        buffers = [b for b in buffers if b.base]
+        touched = list(_arrays(self.signatures[kernel].parameters, args))
+        buffers = [_buffer(*row) for row in touched]
         call = _Launch(
             kernel.encode(), _three(grid), _three(block), shared, max_shared, _pointers(values), len(values),
             (_Buffer * len(buffers))(*buffers), len(buffers), ORDERS.index(settings.order), settings.seed,
@@ -134,7 +135,7 @@ class Library:
         if failed:
             raise self._error(kernel, report)
         if self.mode == "fast":
-            _check_guards(kernel, self.signatures[kernel].parameters, args)
+            _check_guards(kernel, touched)
 
     def _error(self, kernel, report):
         message, file, line = report.message.decode(), report.file.decode(), report.line
@@ -169,23 +170,35 @@ SCALARS = {
     "uint32_t": "u4", "long long": "i8", "int64_t": "i8", "unsigned long long": "u8", "uint64_t": "u8", "size_t": "u8",
 }  # fmt: skip
 ELEMENTS = SCALARS | {
-    "bool": "?u1", "unsigned char": "?u1", "uint8_t": "?u1", "signed char": "i1", "int8_t": "i1", "short": "i2",
+    "bool": "b1u1", "unsigned char": "b1u1", "uint8_t": "b1u1", "signed char": "i1", "int8_t": "i1", "short": "i2",
     "half": "f2", "__half": "f2", "half2": "f2", "__half2": "f2", "__nv_bfloat16": "V2", "__nv_bfloat162": "V2",
     **{f"float{n}": "f4" for n in (2, 3, 4)}, **{f"int{n}": "i4" for n in (2, 3, 4)},
 }  # fmt: skip
+
+
+class Struct(NamedTuple):
+    """A struct that holds addresses: its value, and (name, array, whether it is only read) of what they lead to."""
+
+    value: Any
+    arrays: list
+
+
 structures: dict = {}  # by the name of a struct that kernels take by value: its numpy dtype
 
 
 def convert(kernel, parameters, args):
-    """The arguments as 0-dim arrays of the declared types: pointers as addresses."""
+    """The arguments as 0-dim arrays of the declared types: pointers as addresses.
+
+    A kernel that takes a struct among its parameters is told of strides by it: its arrays need not be contiguous.
+    """
     if len(args) != len(parameters):
         raise TypeError(f"[{kernel}] found {len(args)} arguments, expected {', '.join(p.name for p in parameters)}")
-    return [
-        _pointer(kernel, p, a) if p.pointer else _number(kernel, p, a) for p, a in zip(parameters, args, strict=True)
-    ]
+    strided = any(p.ctype in structures for p in parameters)
+    pairs = zip(parameters, args, strict=True)
+    return [_pointer(kernel, p, a, strided) if p.pointer else _number(kernel, p, a) for p, a in pairs]
 
 
-def _pointer(kernel, parameter, array):
+def _pointer(kernel, parameter, array, strided):
     if array is None:
         return np.array(0, np.uint64)
     what = f"[{kernel}] argument {parameter.name}"
@@ -194,9 +207,9 @@ def _pointer(kernel, parameter, array):
     expected = ELEMENTS.get(parameter.ctype)
     if expected and array.dtype.str[1:] not in expected and f"{array.dtype.kind}{array.dtype.itemsize}" not in expected:
         raise TypeError(f"{what} is an array of {array.dtype}, expected {parameter.ctype}")
-    if not array.flags.c_contiguous:
+    if not (array.flags.c_contiguous or strided):
         raise ValueError(f"{what} has strides {array.strides}, expected contiguous memory")
-    return np.array(array.ctypes.data, np.uint64)
+    return np.array(array.ctypes.data, np.uint64)  # of the first element: steps may lead to both sides of it
 
 
 def _kind(value):
@@ -204,6 +217,7 @@ def _kind(value):
 
 
 def _number(kernel, parameter, value):
+    value = value.value if isinstance(value, Struct) else value
     dtype = structures.get(parameter.ctype) or SCALARS.get(parameter.ctype)
     if dtype is None:
         raise TypeError(f"[{kernel}] parameter {parameter.name} has type {parameter.ctype}, which cannot be passed")
@@ -218,10 +232,20 @@ def _pointers(values):
     return ctypes.cast(array, ctypes.c_void_p)
 
 
-def _buffer(parameter, array):
-    if array is None:
-        return _Buffer(None, 0, b"", 0)
-    return _Buffer(array.ctypes.data, array.nbytes, parameter.name.encode(), parameter.const)
+def _arrays(parameters, args):
+    """(name, array, whether it is only read) of all memory that a kernel may touch."""
+    for p, a in zip(parameters, args, strict=True):
+        if isinstance(a, Struct):
+            yield from a.arrays
+        elif p.pointer and a is not None:
+            yield p.name, a, p.const
+
+
+def _buffer(name, array, const):
+    begin, end = (array.ctypes.data, array.ctypes.data + array.nbytes)
+    if not array.flags.c_contiguous:
+        begin, end = np.lib.array_utils.byte_bounds(array)
+    return _Buffer(begin, end - begin, name.encode(), const)
 
 
 def _three(sizes):
@@ -229,10 +253,10 @@ def _three(sizes):
     return (ctypes.c_uint * 3)(*sizes, *[1] * (3 - len(sizes)))
 
 
-def _check_guards(kernel, parameters, args):
-    for p, a in zip(parameters, args, strict=True):
-        if p.pointer and a is not None and not p.const and not is_intact(a):
-            message = f"[{kernel}] wrote outside of `{p.name}`; in mode 'check' the line is named"
+def _check_guards(kernel, touched):
+    for name, array, const in touched:
+        if not const and not is_intact(array):
+            message = f"[{kernel}] wrote outside of `{name}`; in mode 'check' the line is named"
             raise KernelError(message, kernel, "out of bounds")
 
 

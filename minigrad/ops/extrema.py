@@ -13,7 +13,7 @@ import numpy as np
 
 import minigrad.ops as ops
 from minigrad.autograd import Op
-from minigrad.backend.array import empty_beside
+from minigrad.backend.array import computed, empty_beside
 from minigrad.dtypes import int64
 from minigrad.kernel import kernel
 from minigrad.ops.operands import check_tensor
@@ -56,9 +56,8 @@ class _Pick(Op):
         if not self.shape:
             return dy
         kept = reduced_shape(self.shape, (self.dim,), True)
-        places = wrap(
-            np.arange(self.shape[self.dim]).reshape([-1 if d == self.dim else 1 for d in range(len(self.shape))])
-        )
+        along = [-1 if d == self.dim else 1 for d in range(len(self.shape))]
+        places = wrap(computed(np.arange, self.shape[self.dim]).reshape(along))
         return ops.where(places == wrap(index).reshape(kept), dy.reshape(kept), 0)
 
 

@@ -45,7 +45,7 @@ def row(name, shapes, weighted=False, drawn=None, kernels=None, **options):
     """A row whose options are those of cross_entropy."""
 
     def function(x, t):
-        weight = mg.tensor(WEIGHT, dtype=x.dtype) if weighted else None
+        weight = mg.tensor(WEIGHT, dtype=x.dtype, device=x.device) if weighted else None
         return F.cross_entropy(x, t, weight=weight, **options)
 
     def torch(torch, x, t):
@@ -106,9 +106,14 @@ def expected_of_probabilities(x, q, weight, reduction, label_smoothing):
 def of_probabilities(reduction, label_smoothing, weighted):
     options = {"reduction": reduction, "label_smoothing": label_smoothing}
     shapes = [((CLASSES,),) * 2, ((4, CLASSES),) * 2, ((2, CLASSES, 3),) * 2]
+
+    def function(x, q):
+        weight = mg.tensor(WEIGHT, dtype=x.dtype, device=x.device) if weighted else None
+        return F.cross_entropy(x, q, weight, **options)
+
     return Case(
         f"probabilities, {reduction}, smoothing {label_smoothing}" + ", weight" * weighted,
-        lambda x, q: F.cross_entropy(x, q, mg.tensor(WEIGHT, dtype=x.dtype) if weighted else None, **options),
+        function,
         shapes,
         numpy=lambda x, q: expected_of_probabilities(x, q, WEIGHT if weighted else np.ones(CLASSES), **options),
         torch=lambda t, x, q: t.nn.functional.cross_entropy(x, q, t.tensor(WEIGHT) if weighted else None, **options),

@@ -1,0 +1,166 @@
+// Reductions of x (outer, n, inner) over n, to y (outer, inner).
+//
+//   _warp, _block   inner = 1: a row is work for a warp or, where it is long, for a block
+//   _columns        inner > 1: a block takes 32 neighbouring results, so that loads are coalesced, and shares n among
+//                   its 8 warps
+//   _chunks         one sum of everything: blocks add up chunks, a second launch the sums of these
+//
+// What is computed is a `State`: how it starts, takes in an element (with its place in n), merges with another that
+// saw other elements, and what it writes. Sums depend on the shapes alone, never on which block came first.
+
+#include "common.cuh"
+
+namespace {
+
+struct Sum {
+  float total = 0.0f;
+
+  __device__ __forceinline__ void add(float x, int) { total += x; }
+  __device__ __forceinline__ Sum operator()(Sum a, Sum b) const {
+    a.total += b.total;
+    return a;
+  }
+  __device__ __forceinline__ void write(float* y, float*, Size at, float divisor) const { y[at] = total / divisor; }
+};
+
+struct Product {
+  float total = 1.0f;
+
+  __device__ __forceinline__ void add(float x, int) { total *= x; }
+  __device__ __forceinline__ Product operator()(Product a, Product b) const {
+    a.total *= b.total;
+    return a;
+  }
+  __device__ __forceinline__ void write(float* y, float*, Size at, float) const { y[at] = total; }
+};
+
+// The largest element (SIGN = 1) or the smallest (-1), and the first place where it stands. NaN beats all numbers.
+template <int SIGN>
+struct Extremum {
+  float value = -SIGN * INFINITY;
+  int place = 0x7fffffff;
+
+  static __device__ __forceinline__ bool beats(float a, int i, float b, int j) {
+    if (a != a || b != b) return a != a && (b == b || i < j);
+    return SIGN * a > SIGN * b || (a == b && i < j);
+  }
+  __device__ __forceinline__ void add(float x, int i) {
+    if (beats(x, i, value, place)) value = x, place = i;
+  }
+  __device__ __forceinline__ Extremum operator()(Extremum a, Extremum b) const {
+    return beats(b.value, b.place, a.value, a.place) ? b : a;
+  }
+  __device__ __forceinline__ void write(float* y, long long* index, Size at, float) const {
+    y[at] = value, index[at] = place;
+  }
+};
+using Largest = Extremum<1>;
+using Smallest = Extremum<-1>;
+
+// The largest element, and the sum of e^(x - peak).
+struct LogSumExp {
+  float peak = -INFINITY, total = 0.0f;
+
+  static __device__ __forceinline__ float scaled(float total, float from, float to) {
+    return from == to ? total : total * expf(from - to);
+  }
+  __device__ __forceinline__ void add(float x, int) {
+    const float higher = fmaxf(peak, x);
+    total = scaled(total, peak, higher) + (x == -INFINITY ? 0.0f : scaled(1.0f, x, higher));
+    peak = higher;
+  }
+  __device__ __forceinline__ LogSumExp operator()(LogSumExp a, LogSumExp b) const {
+    LogSumExp all;
+    all.peak = fmaxf(a.peak, b.peak);
+    all.total = scaled(a.total, a.peak, all.peak) + scaled(b.total, b.peak, all.peak);
+    return all;
+  }
+  __device__ __forceinline__ void write(float* y, float*, Size at, float) const { y[at] = logf(total) + peak; }
+};
+
+// Count, mean, and the sum of squared distances from it (Welford; merged as Chan, Golub and LeVeque do).
+struct Variance {
+  float count = 0.0f, mean = 0.0f, squares = 0.0f;
+
+  __device__ __forceinline__ void add(float x, int) {
+    const float before = x - mean;
+    count += 1.0f;
+    mean += before / count;
+    squares += before * (x - mean);
+  }
+  __device__ __forceinline__ Variance operator()(Variance a, Variance b) const {
+    Variance all;
+    all.count = a.count + b.count;
+    if (all.count == 0.0f) return all;
+    const float apart = b.mean - a.mean, share = b.count / all.count;
+    all.mean = a.mean + apart * share;
+    all.squares = a.squares + b.squares + apart * apart * a.count * share;
+    return all;
+  }
+  __device__ __forceinline__ void write(float* y, float* means, Size at, float correction) const {
+    y[at] = squares / fmaxf(0.0f, count - correction);
+    means[at] = count > 0.0f ? mean : NAN;
+  }
+};
+
+template <class Group, class State>
+__device__ __forceinline__ State reduce_row(const float* x, Size begin, Size end) {
+  State state;
+  for (Size i = begin + Group::rank(); i < end; i += Group::size()) state.add(x[i], static_cast<int>(i));
+  return Group::merge(state, State(), State());
+}
+
+// Block (32, 8): `width` of the 32 results are there.
+template <class State, class Second>
+__device__ __forceinline__ void reduce_columns(float* y, Second* second, const float* x, float p, int n, Size inner) {
+  __shared__ State parts[8][kWarp];
+  const Size tiles = (inner + kWarp - 1) / kWarp, outer = blockIdx.x / tiles;
+  const Size column = blockIdx.x % tiles * kWarp + threadIdx.x;
+  State state;
+  if (column < inner)
+    for (int i = threadIdx.y; i < n; i += 8) state.add(x[(outer * n + i) * inner + column], i);
+  parts[threadIdx.y][threadIdx.x] = state;
+  __syncthreads();
+  if (threadIdx.y > 0 || column >= inner) return;
+  for (int i = 1; i < 8; ++i) state = state(state, parts[i][threadIdx.x]);
+  state.write(y, second, outer * inner + column, p);
+}
+
+}  // namespace
+
+#define REDUCTION(NAME, STATE, SECOND)                                                            \
+  extern "C" __global__ void __launch_bounds__(128)                                               \
+      NAME##_warp(float* y, SECOND* second, const float* x, float p, long long rows, int n) {     \
+    const Size row = warp_row();                                                                  \
+    if (row >= rows) return;                                                                      \
+    const STATE state = reduce_row<Warp, STATE>(x + row * n, 0, n);                               \
+    if (Warp::rank() == 0) state.write(y, second, row, p);                                        \
+  }                                                                                               \
+  extern "C" __global__ void __launch_bounds__(256)                                               \
+      NAME##_block(float* y, SECOND* second, const float* x, float p, int n) {                    \
+    const STATE state = reduce_row<Block, STATE>(x + static_cast<Size>(blockIdx.x) * n, 0, n);    \
+    if (threadIdx.x == 0) state.write(y, second, blockIdx.x, p);                                  \
+  }                                                                                               \
+  extern "C" __global__ void __launch_bounds__(256)                                               \
+      NAME##_columns(float* y, SECOND* second, const float* x, float p, int n, long long inner) { \
+    reduce_columns<STATE>(y, second, x, p, n, inner);                                             \
+  }
+
+#define CHUNKED(NAME, STATE)                                                                                  \
+  extern "C" __global__ void __launch_bounds__(256)                                                           \
+      NAME##_chunks(float* parts, const float* x, long long n, int length) {                                  \
+    const Size begin = static_cast<Size>(blockIdx.x) * length, end = begin + length < n ? begin + length : n; \
+    const STATE state = reduce_row<Block, STATE>(x, begin, end);                                              \
+    if (threadIdx.x == 0) state.write(parts, nullptr, blockIdx.x, 1.0f);                                      \
+  }
+
+REDUCTION(sum_forward, Sum, float)
+CHUNKED(sum_forward, Sum)
+REDUCTION(mean_forward, Sum, float)
+CHUNKED(mean_forward, Sum)
+REDUCTION(prod_forward, Product, float)
+CHUNKED(prod_forward, Product)
+REDUCTION(max_forward, Largest, long long)
+REDUCTION(min_forward, Smallest, long long)
+REDUCTION(logsumexp_forward, LogSumExp, float)
+REDUCTION(var_forward, Variance, float)

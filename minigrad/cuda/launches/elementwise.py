@@ -1,0 +1,102 @@
+"""elementwise: every row of csrc/cuda/elementwise.cu by one launch function; where's apart, it has a mask.
+
+Arrays in C order of one shape are one long array. Else dimensions that can be stepped over as one are joined, and the
+strided entry point takes the steps of what is left.
+"""
+
+import math
+
+import numpy as np
+
+from minigrad.backend.simulated import is_array
+from minigrad.cuda import simulator
+from minigrad.cuda.launches import LAUNCHES, Launch, blocks_for, launches
+
+THREADS, MOST_BLOCKS, MAX_DIMS = 256, 4096, 8  # threads go on to further elements where blocks do not suffice
+STRIDES = [("ndim", "i4"), ("sizes", "i4", MAX_DIMS), *[(name, "i8", MAX_DIMS) for name in "yab"]]
+simulator.structures["Strides"] = strides_type = np.dtype(STRIDES, align=True)
+where_type = np.dtype([("arrays", strides_type), ("mask", "i8", MAX_DIMS)], align=True)
+simulator.structures["WhereStrides"] = where_type
+
+UNARY = "copy neg sign abs exp log sqrt relu sigmoid tanh erf silu gelu gelu_tanh clamp pow_scalar"
+SAVED = "abs exp log sqrt relu sigmoid tanh erf silu gelu gelu_tanh clamp pow_scalar"
+BINARY = "add sub mul div pow maximum minimum eq ne gt lt ge le"
+ROWS = {f"{name}_forward" for name in UNARY.split()} | {"neg_backward"}  # y, a, numbers
+ROWS_OF_TWO = {f"{name}_backward" for name in SAVED.split()} | {f"{name}_forward" for name in BINARY.split()}
+
+
+def grid_for(n):
+    return min(blocks_for(n, THREADS), MOST_BLOCKS)
+
+
+def one_input(name):
+    def launch(y, a, *numbers):
+        return each(name, y, a, None, *numbers)
+
+    return launch
+
+
+def two_inputs(name):
+    def launch(y, a, b, *numbers):
+        return each(name, y, a, b, *numbers) if is_array(b) else each(name, y, a, None, b)
+
+    return launch
+
+
+def each(name, y, a, b, p=0.0, q=0.0):
+    """y = formula(a, b, p, q); b is an array or None."""
+    arrays = [x for x in (y, a, b) if x is not None]
+    if all(x.flags.c_contiguous and x.shape == y.shape for x in arrays):
+        yield Launch(name, grid_for(y.size), THREADS, (y, a, b, p, q, y.size))
+    else:
+        _, strides = steps(y, a, b)
+        yield Launch(
+            f"{name}_strided", grid_for(y.size), THREADS, (y, a, b, p, q, np.array(strides, strides_type), y.size)
+        )
+
+
+def steps(y, *inputs):
+    """(steps of all arrays by dimension, the value of a `Strides`) after joining dimensions.
+
+    Errors: ValueError when more than 8 dimensions are left.
+    """
+    sizes, table = joined(y.shape, [y, *[None if x is None else np.broadcast_to(x, y.shape) for x in inputs]])
+    if len(sizes) > MAX_DIMS:
+        raise ValueError(f"[cuda] {len(sizes)} dimensions that cannot be joined, expected at most {MAX_DIMS}")
+    rows = [padded(row) for row in table]
+    return rows, (len(sizes), padded(sizes), *rows[:1], *rows[-2:])
+
+
+def joined(shape, arrays):
+    """Sizes, and for each array its steps in elements; neighbours that no array steps over differently are one."""
+    table = [[0] * len(shape) if x is None else [s // x.itemsize for s in x.strides] for x in arrays]
+    sizes, columns = [], []
+    for n, column in zip(shape, zip(*table, strict=True), strict=True):
+        if n == 1:
+            continue
+        if sizes and all(before == n * step for before, step in zip(columns[-1], column, strict=True)):
+            sizes[-1], columns[-1] = sizes[-1] * n, column
+        else:
+            sizes.append(n)
+            columns.append(column)
+    return sizes, [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in arrays]
+
+
+def padded(values):
+    return (*values, *[0] * (MAX_DIMS - len(values)))
+
+
+for _name in ROWS:
+    LAUNCHES[_name] = "elementwise", one_input(_name)
+for _name in ROWS_OF_TWO:
+    LAUNCHES[_name] = "elementwise", two_inputs(_name)
+
+
+@launches
+def where_forward(y, mask, a, b):
+    arrays = [x if is_array(x) else None for x in (a, b)]
+    (_, mask_steps, *_), strides = steps(y, mask, *arrays)
+    numbers = [0.0 if is_array(x) else x for x in (a, b)]
+    packed = np.array((strides, mask_steps), where_type)
+    grid = grid_for(math.prod(y.shape))
+    yield Launch("where_forward", grid, THREADS, (y, mask, *arrays, *numbers, packed, y.size))

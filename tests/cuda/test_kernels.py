@@ -1,0 +1,139 @@
+"""CUDA kernels beyond the rows of tests/ops: long rows, many blocks, lists of tensors, the random stream.
+
+Each is run on the simulator, every load and store checked and in three orders of threads, against its reference.
+"""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.backend.array import Arrays
+from minigrad.backend.devices import kernels, move
+from minigrad.backend.simulated import SimArray
+from minigrad.cuda import simulator
+from minigrad.kernel import KERNELS
+from tests.ops.inputs import same
+
+rng = np.random.default_rng(0)
+
+
+def numbers(*shape):
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def blank(*shape, dtype=np.float32):
+    return np.full(shape, 77, dtype)
+
+
+def lists(*sizes, positive=False):
+    arrays = [numbers(n) for n in sizes]
+    return [np.abs(a) for a in arrays] if positive else arrays
+
+
+def copies(args, place=np.copy):
+    return [
+        Arrays(map(place, a)) if isinstance(a, list) else place(a) if isinstance(a, np.ndarray) else a for a in args
+    ]
+
+
+def there(array):
+    return move(array, "cuda-sim")
+
+
+SIZES = [5, 1, 4097, 0, 300] + [2] * 60  # more chunks than one, and more tensors than a launch takes
+OPTIMIZERS = [
+    ("sgd_step", lists(*SIZES), None, lists(*SIZES), 0.1, 0.0, 0.0, 0.1, False, False, True),
+    ("sgd_step", lists(*SIZES), lists(*SIZES), lists(*SIZES), 0.1, 0.9, 0.1, 0.0, False, True, False),
+    ("sgd_step", lists(*SIZES), lists(*SIZES), lists(*SIZES), 0.1, 0.9, 0.0, 0.1, True, False, True),
+    ("adagrad_step", lists(*SIZES), lists(*SIZES, positive=True), lists(*SIZES), 0.1, 0.1, 1e-8, True),
+    ("rmsprop_step", lists(*SIZES), lists(*SIZES, positive=True), None, None, lists(*SIZES), 0.1, 0.9, 1e-2, 0.1, 0.0,
+     False),
+    ("rmsprop_step", lists(*SIZES), [9 + a for a in lists(*SIZES, positive=True)], lists(*SIZES), lists(*SIZES),
+     lists(*SIZES), 0.1, 0.9, 1e-2, 0.0, 0.9, True),
+    ("adam_step", lists(*SIZES), lists(*SIZES), lists(*SIZES, positive=True), None, lists(*SIZES), 3, 0.1, 0.9, 0.99,
+     1e-3, 0.1, True, False, True),
+    ("adam_step", lists(*SIZES), lists(*SIZES), lists(*SIZES, positive=True), lists(*SIZES, positive=True),
+     lists(*SIZES), 3, 0.1, 0.9, 0.99, 1e-3, 0.1, False, True, False),
+]  # fmt: skip
+NORMS = [
+    ("total_norm", blank(), lists(*SIZES)),
+    ("clip_norm", lists(*SIZES), np.full((), 3.0, np.float32), 0.1),
+    ("clip_norm", lists(*SIZES), np.full((), 0.5, np.float32), 2.0),
+]
+ROWS = [
+    ("softmax_forward", blank(3, 1500), numbers(3, 1500)),
+    ("softmax_backward", blank(2, 1025), numbers(2, 1025), numbers(2, 1025)),
+    ("log_softmax_forward", blank(2, 1025), numbers(2, 1025)),
+    ("log_softmax_backward", blank(2, 1025), numbers(2, 1025), numbers(2, 1025)),
+    ("layer_norm_forward", blank(2, 1030), blank(2), blank(2), numbers(2, 1030), numbers(1030), None, 1e-5),
+    ("layer_norm_backward", blank(40, 1030), blank(1030), blank(1030), numbers(40, 1030), numbers(40, 1030),
+     numbers(1030), numbers(40), numbers(40)),
+    ("layer_norm_backward", blank(9, 70), None, blank(70), numbers(9, 70), numbers(9, 70), None, numbers(9),
+     numbers(9)),
+    ("rms_norm_forward", blank(2, 1030), blank(2), numbers(2, 1030), numbers(1030), 1e-5),
+    ("rms_norm_backward", blank(10, 1030), blank(1030), numbers(10, 1030), numbers(10, 1030), None, numbers(10)),
+]  # fmt: skip
+REDUCTIONS = [
+    (f"{name}_forward", blank(outer, inner), *more, numbers(outer, n, inner))
+    for outer, n, inner in [(3, 1100, 1), (2, 19, 70), (1, 0, 1), (2, 0, 40), (5, 7, 1)]
+    for name, more in [("sum", ()), ("mean", ()), ("logsumexp", ()), ("max", (blank(outer, inner, dtype=np.int64),)),
+                       ("min", (blank(outer, inner, dtype=np.int64),))]
+    if n or name not in ("max", "min")
+]  # fmt: skip
+REDUCTIONS += [
+    ("prod_forward", blank(2, 3), 1 + 0.01 * numbers(2, 50, 3)),
+    ("mean_forward", blank(1, 1), numbers(1, 70000, 1)),
+]
+REDUCTIONS += [("var_forward", blank(o, i), blank(o, i), 3 + numbers(o, n, i), c)
+               for o, n, i, c in [(3, 1100, 1, 1.0), (2, 19, 40, 0.0), (6, 5, 1, 1.0), (1, 1, 1, 1.0)]]  # fmt: skip
+PRODUCTS = [
+    ("matmul_forward", blank(65, 70), numbers(65, 33), numbers(33, 70), False, False),
+    ("matmul_forward", blank(2, 66, 40), numbers(2, 17, 66), numbers(1, 40, 17), True, True),
+    ("matmul_forward", blank(3, 5, 4), numbers(1, 5, 7), numbers(3, 7, 4), False, False),
+    ("matmul_forward", blank(70, 20), numbers(70, 0), numbers(0, 20), False, False),
+    ("linear_forward", blank(70, 65), numbers(70, 20), numbers(65, 20), numbers(65)),
+    ("linear_relu_forward", blank(3, 65), numbers(3, 20), numbers(65, 20), None),
+    ("linear_relu_backward", blank(20, 40), blank(40), numbers(20, 40), numbers(20, 40)),
+    ("linear_backward_bias", blank(40), numbers(21, 40)),
+]
+INDEX = rng.integers(0, 50, 200)
+OTHERS = [
+    ("embedding_forward", blank(200, 45), numbers(50, 45), INDEX),
+    ("embedding_backward", blank(60, 45), numbers(200, 45), INDEX),
+    ("uniform_fill", blank(1025), 1234567890123, 2**40),
+    ("normal_fill", blank(1025), 7, 3),
+    ("dropout_forward", blank(1025), numbers(1025), 0.3, 5, 2),
+    ("dropout_backward", blank(7, 9), numbers(7, 9), 1.0, 5, 0),
+    ("where_forward", blank(3, 4, 5), numbers(3, 4, 5) > 0, numbers(5), numbers(3, 4, 1)),
+    ("exp_forward", blank(4, 300), numbers(4, 300)),
+    ("add_forward", blank(2, 3, 2, 3, 2, 3, 2, 3), numbers(3, 1, 3, 1, 3, 1, 3), numbers(2, 1, 2, 1, 2, 1, 2, 1)),
+]
+CASES = [*OPTIMIZERS, *NORMS, *ROWS, *REDUCTIONS, *PRODUCTS, *OTHERS]
+
+
+@pytest.mark.parametrize("mode, order", [("check", "forward"), ("fast", "reverse"), ("fast", "random")])
+@pytest.mark.parametrize("row", CASES, ids=lambda row: row[0])
+def test_a_kernel_does_what_its_reference_does(row, mode, order):
+    name, *args = row
+    kernel = KERNELS[name]
+    expected, found = copies(args), copies(args, there)
+    kernel.reference(*expected)
+    with mg.cuda.simulate(mode=mode, order=order, seed=1):
+        kernels(SimArray)[name](*found)
+    for i in range(kernel.outs):
+        for e, f in zip(*[a if isinstance(a, Arrays) else [a] for a in (expected[i], found[i])], strict=True):
+            if e is not None:
+                same(np.asarray(f), e, 2e-5, 2e-6, f"{name}, output {i}")
+
+
+def test_every_launch_function_is_tested():
+    """By a row above, or by a row of tests/ops (which has each of the others by name: tests/test_layout.py)."""
+    elementwise = {n for n, (stem, _) in mg.cuda.launches.LAUNCHES.items() if stem == "elementwise"}
+    tested = {row[0] for row in CASES} | {"cross_entropy_forward", "cross_entropy_backward"} | elementwise
+    assert set(kernels(SimArray)) - tested == set()
+
+
+def test_all_sources_compile_in_both_modes():
+    for stem in {stem for stem, _ in mg.cuda.launches.LAUNCHES.values()}:
+        for mode in ("fast", "check"):
+            assert simulator.load_file(stem, mode).signatures
