@@ -37,7 +37,7 @@ class Put(Op):
         if self.needs(1):
             part = Take.apply(dy, self.index)
             if not all(a.dtype is bool_ for a in self.saved):  # masks name each element once
-                part = part * wrap(_stays(dy.shape, self.index))
+                part = part * wrap(_stays(dy.shape, self.index)).to(device=part.device)
             tail = self.shape[max(0, len(self.shape) - part.ndim) :]
             part = sum_to(part, tail).reshape(self.shape)
         return rest, part

@@ -81,7 +81,9 @@ def diag(input, diagonal=0):
     along = np.arange(min(rows + min(diagonal, 0), cols - max(diagonal, 0)))
     index = (along - min(diagonal, 0), along + max(diagonal, 0), Ellipsis)
     return (
-        Take.apply(input, index) if input.ndim == 2 else index_put(zeros(rows, cols, dtype=input.dtype), index, input)
+        Take.apply(input, index)
+        if input.ndim == 2
+        else index_put(zeros(rows, cols, dtype=input.dtype, device=input.device), index, input)
     )
 
 

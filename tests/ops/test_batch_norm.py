@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.backend import devices
 from minigrad.autograd import grad
 from minigrad.backend import cpu
 from minigrad.nn import functional as F
@@ -48,7 +49,8 @@ def row(name, shapes, numpy, kernels, training, **options):
 
 
 def in_evaluation(x, *affine):
-    return batch_norm(x, *(affine or (None, None)), MEAN.astype(np.float64), VAR.astype(np.float64))
+    mean, var = (devices.move(a.astype(np.float64), x.device) for a in (MEAN, VAR))
+    return batch_norm(x, *(affine or (None, None)), mean, var)
 
 
 BY_BATCH = ("batch_norm_forward", "batch_norm_backward")
