@@ -80,11 +80,9 @@ def diag(input, diagonal=0):
     rows, cols = input.shape if input.ndim == 2 else (input.numel() + abs(diagonal),) * 2
     along = np.arange(min(rows + min(diagonal, 0), cols - max(diagonal, 0)))
     index = (along - min(diagonal, 0), along + max(diagonal, 0), Ellipsis)
-    return (
-        Take.apply(input, index)
-        if input.ndim == 2
-        else index_put(zeros(rows, cols, dtype=input.dtype, device=input.device), index, input)
-    )
+    if input.ndim == 2:
+        return Take.apply(input, index)
+    return index_put(zeros(rows, cols, dtype=input.dtype, device=input.device), index, input)
 
 
 tril_, triu_ = inplace(tril), inplace(triu)
