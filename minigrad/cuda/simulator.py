@@ -142,7 +142,8 @@ class Library:
         for i, code in enumerate(report.code):
             if code:
                 lines = source_lines(self.path, code)
-                message = message.replace(f"@{i}", " in ".join(f"{f}:{n}" for f, n in lines) or f"address {code:#x}")
+                shown = " from ".join(f"{f}:{n}" for f, n in lines)
+                message = message.replace(f"@{i}", shown or f"address {code:#x}")
                 if i == 0:
                     file, line = lines[0] if lines else (None, None)
         place = (file or None, line or None)

@@ -1,0 +1,96 @@
+"""Mutants: our own kernels with one planted fault each, and what the simulator reports of it."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.backend.devices import kernels
+from minigrad.backend.simulated import SimArray
+from minigrad.cuda import KernelError, build, simulator
+from tests.cuda.test_kernels import INDEX, blank, copies, numbers, there
+
+LAYER_NORM = ("layer_norm_forward", blank(2, 1030), blank(2), blank(2), numbers(2, 1030), None, None, 1e-5)
+LINEAR = ("linear_forward", blank(70, 65), numbers(70, 20), numbers(65, 20), numbers(65))
+ENTROPY = ("cross_entropy_forward", blank(1), blank(3, dtype=np.float64), None, numbers(3, 5), np.arange(3), None,
+           -1, 0.1)  # fmt: skip
+EMBEDDING = ("embedding_backward", blank(57, 45), numbers(200, 45), INDEX)
+COLUMNS = ("layer_norm_backward", blank(9, 70), blank(70), None, numbers(9, 70), numbers(9, 70), None, numbers(9),
+           numbers(9))  # fmt: skip
+SUM = ("sum_forward", blank(2, 70), numbers(2, 19, 70))
+SOFTMAX = ("softmax_forward", blank(2, 1500), numbers(2, 1500))
+SHORT_ROWS = ("softmax_forward", blank(3, 7), numbers(3, 7))
+
+MUTANTS = [  # name, file, text, its replacement, run, kind of fault
+    ("no barrier before a block's parts are written", "common.cuh",
+     "__syncthreads();  // the last merge may still be reading", "", LAYER_NORM, "race"),
+    ("no barrier behind them", "common.cuh", "parts[warp] = value;\n    __syncthreads();",
+     "parts[warp] = value;", SOFTMAX, "uninitialised"),
+    ("all warps write one part", "common.cuh", "parts[warp] = value", "parts[0] = value", SOFTMAX, "race"),
+    ("too few parts", "common.cuh", "kMaxWarps = 32", "kMaxWarps = 4", SOFTMAX, "out of bounds"),
+    ("half a mask", "common.cuh", "kAllLanes = 0xffffffffu", "kAllLanes = 0x0000ffffu", SOFTMAX, "undefined lane"),
+    ("no barrier behind the tiles' loads", "gemm.cuh", "    __syncthreads();\n    const int depth",
+     "    const int depth", LINEAR, "uninitialised"),
+    ("no barrier behind their use", "gemm.cuh", "    }\n    __syncthreads();\n  }\n  y +=", "    }\n  }\n  y +=", LINEAR,
+     "race"),
+    ("one row too many is loaded", "gemm.cuh", "row0 + ar < m", "row0 + ar <= m", LINEAR, "out of bounds"),
+    ("one column too many is stored", "gemm.cuh", "c < n)", "c <= n)", LINEAR, "out of bounds"),
+    ("a tile too narrow", "gemm.cuh", "a_tile[kDepth][kTile + 4]", "a_tile[kDepth][kTile - 4]", LINEAR,
+     "out of bounds"),
+    ("a wrong stride of the weights", "linear.cu", "steps{0, in, 1, 0, 1, in}", "steps{0, in, 1, 0, 1, in + 1}", LINEAR,
+     "out of bounds"),
+    ("no barrier in a sum of columns", "linear.cu", "  __syncthreads();\n", "",
+     ("linear_backward_bias", blank(40), numbers(21, 40)), "uninitialised"),
+    ("one element too many", "reduce.cu", "i < n; i += 8", "i <= n; i += 8", SUM, "out of bounds"),
+    ("no barrier between the parts of a column", "reduce.cu", "  __syncthreads();\n", "", SUM, "uninitialised"),
+    ("one row too many is reduced", "reduce.cu", "if (row >= rows) return;", "if (row > rows) return;",
+     ("max_forward", blank(3, 1), blank(3, 1, dtype=np.int64), numbers(3, 5, 1)), "out of bounds"),
+    ("columns that are not there", "norm.cuh", "r < rows && c < cols;", "r < rows;", COLUMNS, "out of bounds"),
+    ("no barrier between the parts of a gradient", "norm.cuh", "  __syncthreads();\n", "", COLUMNS, "uninitialised"),
+    ("a wrong stride of rows", "softmax.cu", "y + row * cols,", "y + row * (cols + 1),", SHORT_ROWS, "out of bounds"),
+    ("indices that are not there", "embedding.cu", "begin + lane < n && ", "", EMBEDDING, "out of bounds"),
+    ("stores without a bound", "embedding.cu", "if (column < cols) dw", "dw", EMBEDDING, "race"),
+    ("the last elements of a stream", "random.cu", "if (first + i < n) f", "f", ("uniform_fill", blank(1025), 7, 3),
+     "out of bounds"),
+    ("chunks without an end", "tensors.cuh", "begin + kChunk < size ? begin + kChunk : size", "begin + kChunk",
+     ("clip_norm", [numbers(5), numbers(7)], np.full((), 3, np.float32), 0.1), "out of bounds"),
+    ("half a warp in a shuffle", "cross_entropy.cu", "smooth = sum<Warp>(smooth)",
+     "if (Warp::rank() < 16) smooth = sum<Warp>(smooth)", ENTROPY, "undefined lane"),
+    ("a barrier that not all reach", "common.cuh", "if (lane == 0) parts[warp] = value;\n    __syncthreads();",
+     "if (lane == 0) {\n      parts[warp] = value;\n      __syncthreads();\n    }", SOFTMAX, "deadlock"),
+]  # fmt: skip
+
+
+def run(name, *args):
+    with mg.cuda.simulate(mode="check"):
+        kernels(SimArray)[name](*copies(args, there))
+
+
+@pytest.fixture
+def planted(monkeypatch, tmp_path):
+    """A function that puts a fault into a copy of the sources, from which kernels are then made."""
+
+    def plant(file, text, replacement):
+        shutil.copytree(build.kernel_folder(), tmp_path / "cuda")
+        monkeypatch.setattr(build, "kernel_folder", lambda: tmp_path / "cuda")
+        for function in ("load", "load_file"):  # without their caches
+            monkeypatch.setattr(simulator, function, getattr(simulator, function).__wrapped__)
+        source = (tmp_path / "cuda" / file).read_text()
+        assert text in source, f"{file} has changed"
+        (tmp_path / "cuda" / file).write_text(source.replace(text, replacement, 1))
+
+    return plant
+
+
+@pytest.mark.parametrize("name, file, text, replacement, row, kind", MUTANTS, ids=[m[0] for m in MUTANTS])
+def test_a_mutant_is_reported(name, file, text, replacement, row, kind, planted):
+    run(*row)
+    planted(file, text, replacement)
+    with pytest.raises(KernelError) as caught:
+        run(*row)
+    error = caught.value
+    assert error.kind == kind, str(error)
+    assert error.line, str(error)
+    lines = (build.kernel_folder() / error.file).read_text().split("\n")
+    assert lines[error.line - 1].strip() not in ("", "}"), str(error)
