@@ -4,6 +4,7 @@ Reading order: `source.py` (what a kernel file says), `build.py` (how it is comp
 what is reported), `kernel_file.py` (users' own kernels). The simulator's C++ lies in csrc/cuda_sim.
 """
 
+from minigrad.cuda.availability import device_count, is_available, missing
 from minigrad.cuda.build import CompileError
 from minigrad.cuda.kernel_file import CudaKernel, CudaModule, compile
 from minigrad.cuda.simulator import KernelError, simulate
