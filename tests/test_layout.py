@@ -56,7 +56,6 @@ HOMES = {
 }
 # kernels that have no C++ body: integers mostly, or too rare to pay
 REFERENCE_ONLY = {
-    "nll_loss_backward", "nll_loss_forward",
     "sign_backward",
 }  # fmt: skip
 

@@ -19,8 +19,8 @@ void check(Size rows, Size cols, const Array<const int64_t>& index, Size n, Size
           "expected a table of shape (rows, cols), an index of shape (n,) and values of shape (n, cols)");
   for (Size i = 0; i < n; ++i)
     if (index.data[i] < 0 || index.data[i] >= rows)
-      throw std::out_of_range("index " + std::to_string(index.data[i]) + " for a table of " + std::to_string(rows) +
-                              " rows");
+      throw std::out_of_range("index " + std::to_string(index.data[i]) + " out of range for a table of " +
+                              std::to_string(rows) + " rows, expected 0 to " + std::to_string(rows - 1));
 }
 
 // start[r] .. start[r + 1] are the entries of `order` that hold the places of row r.

@@ -10,14 +10,17 @@ namespace minigrad {
 void sum_forward(Out<float> y, In<float> x);
 void mean_forward(Out<float> y, In<float> x);
 void prod_forward(Out<float> y, In<float> x);
+void prod_backward(Out<float> dx, In<float> dy, In<float> x);
 void max_forward(Out<float> y, Out<int64_t> index, In<float> x);
 void min_forward(Out<float> y, Out<int64_t> index, In<float> x);
 void logsumexp_forward(Out<float> y, In<float> x);
 void var_forward(Out<float> y, Out<float> mean, In<float> x, double correction);
 
-// cumulative.cpp: x, y (outer, n, inner)
+// cumulative.cpp: all (outer, n, inner)
 void cumsum_forward(Out<float> y, In<float> x);
+void cumsum_backward(Out<float> dx, In<float> dy);
 void cumprod_forward(Out<float> y, In<float> x);
+void cumprod_backward(Out<float> dx, In<float> dy, In<float> x, In<float> before);
 void recurrence_forward(Out<float> h, In<float> a, In<float> b);
 
 // embedding.cpp: weight, dw (rows, cols), y, dy (n, cols), index (n)
@@ -61,7 +64,7 @@ void conv2d_relu_pool_backward(Out<float> dw, Maybe<Out<float>> db, In<float> dy
                                int64_t dil_w);
 void conv2d_relu_pool_spread(Out<float> to, In<float> dy, In<uint8_t> code);
 
-// softmax.cpp: all (rows, cols)
+// softmax.cpp: all (outer, n, inner), along n
 void softmax_forward(Out<float> y, In<float> x);
 void softmax_backward(Out<float> dx, In<float> dy, In<float> y);
 void log_softmax_forward(Out<float> y, In<float> x);
@@ -73,6 +76,13 @@ void cross_entropy_forward(Out<float> loss, Out<double> lse, Maybe<Out<double>> 
                            Maybe<In<float>> weight, int64_t ignore_index, double smoothing);
 void cross_entropy_backward(Out<float> dx, In<float> dy, Maybe<In<double>> count, In<float> x, In<double> lse,
                             In<int64_t> target, Maybe<In<float>> weight, int64_t ignore_index, double smoothing);
+
+// nll_loss.cpp: x, dx (n, classes, inner), target (n * inner,), loss and dy the same or one element, count one element,
+// weight (classes,)
+void nll_loss_forward(Out<float> loss, Maybe<Out<double>> count, In<float> x, In<int64_t> target,
+                      Maybe<In<float>> weight, int64_t ignore_index);
+void nll_loss_backward(Out<float> dx, In<float> dy, Maybe<In<double>> count, In<int64_t> target,
+                       Maybe<In<float>> weight, int64_t ignore_index);
 
 // mse_loss.cpp, binary_cross_entropy.cpp: x, t and dx of one shape; loss and dy of that shape or one element
 void mse_loss_forward(Out<float> loss, In<float> x, In<float> t, double scale);

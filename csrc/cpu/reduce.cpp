@@ -11,6 +11,7 @@
 #include "cpu/kernels.h"
 #include "cpu/memory.h"
 #include "cpu/parallel.h"
+#include "cpu/simd_double.h"
 #include "cpu/simd_math.h"
 
 namespace minigrad {
@@ -219,23 +220,68 @@ void extreme(Out<float> y, Out<int64_t> index, In<float> x) {
 // --- products, in double throughout ---
 
 double product_of_row(const float* x, Size n) {
-  double lane[W];
-  std::fill_n(lane, W, 1.0);
+  VDouble lanes[4] = {VDouble(1.0), VDouble(1.0), VDouble(1.0), VDouble(1.0)};
   Size i = 0;
-  for (; i + W <= n; i += W)
-    for (Size k = 0; k < W; ++k) lane[k] *= x[i + k];
-  double product = 1;
+  for (; i + kTile <= n; i += kTile)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) lanes[k] = lanes[k] * widened(V::load(x + i + k * W));
+  double lane[W], product = 1;
+  ((lanes[0] * lanes[1]) * (lanes[2] * lanes[3])).store(lane);
   for (; i < n; ++i) product *= x[i];
   for (Size k = 0; k < W; ++k) product *= lane[k];
   return product;
 }
 
-void product_of_columns(float* y, const float* x, Size n, Size inner) {
-  const Scratch<double> product(inner);
-  std::fill_n(product.data(), inner, 1.0);
-  for (Size i = 0; i < n; ++i, x += inner)
-    for (Size c = 0; c < inner; ++c) product[c] *= x[c];
-  for (Size c = 0; c < inner; ++c) y[c] = static_cast<float>(product[c]);
+// `columns` <= kTile neighbouring columns.
+void product_of_columns(double* y, const float* x, Size n, Size stride, Size columns) {
+  VDouble lanes[4] = {VDouble(1.0), VDouble(1.0), VDouble(1.0), VDouble(1.0)};
+  if (columns == kTile)
+    for (Size i = 0; i < n; ++i)
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) lanes[k] = lanes[k] * widened(V::load(x + i * stride + k * W));
+  else
+    for (Size c = 0, k = 0; c < columns; c += W, ++k)
+      for (Size i = 0; i < n; ++i) lanes[k] = lanes[k] * widened(V::load(x + i * stride + c, std::min(W, columns - c)));
+  for (int k = 0; k < 4; ++k) lanes[k].store(y + k * W);
+}
+
+// f(first element, columns) for every row, or tile of columns, of all matrices.
+template <class F>
+void for_tiles(Shape s, const F& f) {
+  const Size tiles = (s.inner + kTile - 1) / kTile;
+  parallel_for(s.outer * tiles, row_grain(s.n * std::min(s.inner, kTile)), [&](Size begin, Size end) {
+    for (Size task = begin; task < end; ++task)
+      f(task / tiles, task % tiles * kTile, std::min(kTile, s.inner - task % tiles * kTile));
+  });
+}
+
+// The product of a row, or those of a tile of columns.
+void products(Shape s, const float* x, Size columns, double* y) {
+  if (s.inner == 1)
+    *y = product_of_row(x, s.n);
+  else
+    product_of_columns(y, x, s.n, s.inner, columns);
+}
+
+// y_i = whole(i) / x_i
+template <class F>
+void quotients(float* y, const float* x, Size n, const F& whole) {
+  for (Size i = 0; i < n; i += W) {
+    const Size count = std::min(W, n - i);
+    const V q = narrowed<W>(whole(i) / widened(V::load(x + i, count)));
+    count == W ? q.store(y + i) : q.store(y + i, count);
+  }
+}
+
+// Whether x_i can be divided out of the product: it neither vanished nor overflowed, and is no NaN.
+bool divisible(double product) { return std::abs(product) > 1e-290 && std::abs(product) < 1e290; }
+
+// dx_i = dy times the numbers before x_i and those behind: right for zeros too.
+void spread_product(float* dx, double dy, const float* x, Size n, Size stride) {
+  const Scratch<double> before(n);
+  double product = 1;
+  for (Size i = 0; i < n; ++i) before[i] = product, product *= x[i * stride];
+  for (Size i = n; i-- > 0; dy *= x[i * stride]) dx[i * stride] = static_cast<float>(before[i] * dy);
 }
 
 // A lambda, since a function would be called through a pointer.
@@ -283,12 +329,29 @@ void logsumexp_forward(Out<float> y, In<float> x) {
 
 void prod_forward(Out<float> y, In<float> x) {
   const Shape s = check(y, x);
-  parallel_for(s.outer, row_grain(s.n * s.inner), [&](Size begin, Size end) {
-    for (Size o = begin; o < end; ++o)
-      if (s.inner == 1)
-        y.data[o] = static_cast<float>(product_of_row(x.data + o * s.n, s.n));
-      else
-        product_of_columns(y.data + o * s.inner, x.data + o * s.n * s.inner, s.n, s.inner);
+  for_tiles(s, [&](Size o, Size column, Size columns) {
+    double product[kTile];
+    products(s, x.data + o * s.n * s.inner + column, columns, product);
+    for (Size c = 0; c < columns; ++c) y.data[o * s.inner + column + c] = static_cast<float>(product[c]);
+  });
+}
+
+// dx = dy y / x in double, but where y cannot be divided.
+void prod_backward(Out<float> dx, In<float> dy, In<float> x) {
+  const Shape s = check(dy, x);
+  require_same_shape(dx, x, "dx and x");
+  for_tiles(s, [&](Size o, Size column, Size columns) {
+    const Size at = o * s.n * s.inner + column;
+    const float *start = x.data + at, *slope = dy.data + o * s.inner + column;
+    double product[kTile], whole[kTile];
+    products(s, start, columns, product);
+    for (Size c = 0; c < kTile; ++c) whole[c] = c < columns ? product[c] * slope[c] : 0.0;
+    if (s.inner == 1) quotients(dx.data + at, start, s.n, [&](Size) { return VDouble(whole[0]); });
+    for (Size i = 0; s.inner > 1 && i < s.n; ++i)
+      quotients(dx.data + at + i * s.inner, start + i * s.inner, columns,
+                [&](Size c) { return VDouble::load(whole + c); });
+    for (Size c = 0; c < columns; ++c)
+      if (!divisible(product[c])) spread_product(dx.data + at + c, slope[c], start + c, s.n, s.inner);
   });
 }
 

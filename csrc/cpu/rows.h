@@ -104,24 +104,13 @@ struct LongRow {
   }
 };
 
-// Up to kLanes rows of at most kShortRow columns: lane r of column c is x[r, c].
-struct ShortRows {
-  alignas(64) float lanes[kShortRow * kLanes];
+// kLanes rows, one in each lane: lane r of column c is x[r, c].
+struct SideBySide {
+  float* lanes;
   Size cols;
-  int count;
-  float* target = nullptr;  // where the rows of an output belong
-
-  ShortRows(Size cols, int count, float* target) : cols(cols), count(count), target(target) {}
-  ShortRows(const float* x, Size cols, int count) : cols(cols), count(count) {
-    if (count < kLanes) std::fill_n(lanes, cols * kLanes, 0.0f);
-    copy_turned(lanes, kLanes, x, cols, cols, count);
-  }
-  ShortRows output(float* y) const { return {cols, count, y}; }
-  void finish() const { copy_turned(target, cols, lanes, kLanes, count, cols); }
 
   VFloat operator[](Column at) const { return VFloat::load(lanes + at.c * kLanes); }
   void put(Column at, VFloat x) { x.store(lanes + at.c * kLanes); }
-  VFloat spread(const float* per_row) const { return VFloat::load(per_row, count); }
 
   template <class F>
   void each(const F& f) const {
@@ -129,8 +118,13 @@ struct ShortRows {
   }
   template <class F>
   VFloat sum(const F& f) const {
+    constexpr Size kBlock = 128;
     VFloat total(0.0f);
-    for (Size c = 0; c < cols; ++c) total += f(Column{c});
+    for (Size begin = 0; begin < cols; begin += kBlock) {
+      VFloat part(0.0f);
+      for (Size c = begin, end = std::min(cols, begin + kBlock); c < end; ++c) part += f(Column{c});
+      total += part;
+    }
     return total;
   }
   VFloat peak() const {
@@ -138,6 +132,23 @@ struct ShortRows {
     for (Size c = 0; c < cols; ++c) peak = max((*this)[Column{c}], peak);
     return peak;
   }
+};
+
+// Up to kLanes rows of at most kShortRow columns.
+struct ShortRows : SideBySide {
+  alignas(64) float memory[kShortRow * kLanes];
+  int count;
+  float* target = nullptr;  // where the rows of an output belong
+
+  ShortRows(Size cols, int count, float* target) : SideBySide{memory, cols}, count(count), target(target) {}
+  ShortRows(const float* x, Size cols, int count) : SideBySide{memory, cols}, count(count) {
+    if (count < kLanes) std::fill_n(memory, cols * kLanes, 0.0f);
+    copy_turned(memory, kLanes, x, cols, cols, count);
+  }
+  ShortRows(const ShortRows&) = delete;  // it points into itself
+  ShortRows output(float* y) const { return {cols, count, y}; }
+  void finish() const { copy_turned(target, cols, memory, kLanes, count, cols); }
+  VFloat spread(const float* per_row) const { return VFloat::load(per_row, count); }
 };
 
 // f(first row, rows of each x) for all rows of x (rows, cols): one long one or some short ones at a time.

@@ -10,7 +10,7 @@ Kernels: csrc/cpu/cumulative.cpp, on (outer, n, inner).
 """
 
 from minigrad.autograd import Op
-from minigrad.backend.array import empty_like
+from minigrad.backend.array import array_module, empty_like, write
 from minigrad.dtypes import as_dtype, float64, int64, is_floating
 from minigrad.kernel import kernel
 from minigrad.ops.creation import full
@@ -31,8 +31,23 @@ def cumsum_forward(y, x):
 
 
 @kernel()
+def cumsum_backward(dx, dy):
+    dx[:, ::-1] = dy[:, ::-1].cumsum(1, dtype=_wide(dx))
+
+
+@kernel()
 def cumprod_forward(y, x):
     y[...] = x.cumprod(1, dtype=_wide(y))
+
+
+@kernel()
+def cumprod_backward(dx, dy, x, before):
+    """before_i = y_i-1, and 1 in front."""
+    outer, n, inner = x.shape
+    s = array_module(x).zeros((outer, inner), _wide(x))
+    for i in range(n - 1, -1, -1):
+        s = dy[:, i] + s
+        dx[:, i], s = before[:, i] * s, x[:, i] * s
 
 
 @kernel()
@@ -46,10 +61,14 @@ class Cumulative(Op):
 
     def forward(self, *args):
         *xs, self.dim = args
+        y = self.run(type(self).kernel, *xs)
+        self.keep(y, *xs)
+        return y
+
+    def run(self, kernel, *xs):
         y = empty_like(xs[0])
         folds = [fold(x, (self.dim,) if x.ndim else ()) for x in xs]
-        type(self).kernel(y.reshape(folds[0].shape), *folds)
-        self.keep(y, *xs)
+        kernel(y.reshape(folds[0].shape), *folds)
         return y
 
     def keep(self, y, *xs):
@@ -58,6 +77,9 @@ class Cumulative(Op):
 
 class Cumsum(Cumulative):
     kernel = cumsum_forward
+
+    def backward(self, dy):
+        return self.run(cumsum_backward, dy)
 
     def gradient(self, dy):
         return flip(cumsum(flip(dy, self.dim), self.dim), self.dim) if dy.ndim else dy
@@ -68,6 +90,14 @@ class Cumprod(Cumulative):
 
     def keep(self, y, x):
         self.saved = (x, y)
+
+    def backward(self, dy):
+        x, y = self.saved
+        if not dy.ndim:
+            return dy
+        before = empty_like(y)
+        write(_delay, before, y, self.dim)
+        return self.run(cumprod_backward, dy, x, before)
 
     def gradient(self, dy):
         if not dy.ndim:
@@ -89,6 +119,11 @@ class Recurrence(Cumulative):
         h, a = self.saved
         db = flip(_carried(flip(self.input(0, a), self.dim), flip(dh, self.dim), self.dim), self.dim)
         return _delayed(self.output(h), self.dim, 0) * db, db
+
+
+def _delay(out, y, dim):
+    out, y = out.swapaxes(dim, 0), y.swapaxes(dim, 0)
+    out[:1], out[1:] = 1, y[:-1]
 
 
 def _delayed(x, dim, first):

@@ -15,6 +15,7 @@ from minigrad.tensor import wrap
 
 @kernel()
 def embedding_forward(y, weight, index):
+    check_bounds("embedding", index, len(weight), f"a table of {len(weight)} rows")
     y[...] = weight[index]
 
 
@@ -29,16 +30,22 @@ def embedding_backward(dw, dy, index):
 
 
 class Embedding(Op):
-    """y = w[index] with w (rows, cols), index (n)        dw = dy summed into the rows"""
+    """y = w[index] with w (rows, cols), index (n) of some shape        dw = dy summed into the rows"""
 
-    def forward(self, weight, index):
-        self.saved, self.rows = (index,), weight.shape[0]
-        y = empty((index.size, weight.shape[1]), weight.dtype)
-        embedding_forward(y, contiguous(weight), index)
+    def forward(self, weight, index, shape):
+        self.saved, self.size = (index,), weight.shape
+        y = empty((*shape, weight.shape[1]), weight.dtype)
+        embedding_forward(y.reshape(index.size, weight.shape[1]), contiguous(weight), index)
         return y
 
+    def backward(self, dy):
+        dw, (index,) = empty(self.size, dy.dtype), self.saved
+        embedding_backward(dw, contiguous(dy).reshape(index.size, self.size[1]), index)
+        return dw
+
     def gradient(self, dy):
-        return AddRows.apply(dy, *self.saved, self.rows)
+        (index,) = self.saved
+        return AddRows.apply(dy.reshape(index.size, self.size[1]), index, self.size[0])
 
 
 class AddRows(Op):
@@ -51,7 +58,8 @@ class AddRows(Op):
         return y
 
     def gradient(self, dy):
-        return Embedding.apply(dy, *self.saved)
+        (index,) = self.saved
+        return Embedding.apply(dy, index, index.shape)
 
 
 def check_bounds(op, index, n, where):
@@ -99,19 +107,19 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
     if padding_idx is not None and not -rows <= padding_idx < rows:
         raise ValueError(f"[embedding] padding_idx {padding_idx} is not a row of a table of {rows} rows")
     index = contiguous(input.array).reshape(-1).astype(int64, copy=False)
-    check_bounds("embedding", index, rows, f"a table of {rows} rows")
-    y = Embedding.apply(weight, index)
+    y = Embedding.apply(weight, index, input.shape)
     if weight.requires_grad and (padding_idx is not None or scale_grad_by_freq):
-        y = Scaled.apply(y, _scale(index, rows, padding_idx, scale_grad_by_freq, weight.dtype))
-    return y.reshape(*input.shape, weight.shape[1])
+        scale = _scale(index, rows, padding_idx, scale_grad_by_freq, weight.dtype)
+        y = Scaled.apply(y, scale.reshape(*input.shape, 1))
+    return y
 
 
 def _scale(index, rows, padding_idx, by_frequency, dtype):
-    """What to multiply the gradient of each y_i by, as a column."""
+    """What to multiply the gradient of each y_i by."""
     scale = 1 / np.bincount(index, minlength=rows)[index] if by_frequency else np.ones(index.size)
     if padding_idx is not None:
         scale[index == padding_idx % rows] = 0
-    return scale[:, None].astype(dtype)
+    return scale.astype(dtype)
 
 
 class Scaled(Op):

@@ -1,13 +1,16 @@
 """nll_loss: l = -w_t x_t, t being the target's class        dx_t = -dy w_t, 0 for all other classes
 
-The mean divides by the sum of the w_t, not by their number. cross_entropy.py uses `own_weights` and `reduce_rows` too.
+The mean divides by the sum of the w_t, not by their number. Kernels: csrc/cpu/nll_loss.cpp. cross_entropy.py uses
+`own_weights` and `reduce_rows` too.
 """
+
+import math
 
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty, full
 from minigrad.dtypes import float64
 from minigrad.kernel import kernel
-from minigrad.ops.loss import as_rows, check_classes, check_reduction, class_dim, from_rows
+from minigrad.ops.loss import check_classes, check_reduction, class_dim
 from minigrad.tensor import wrap
 
 
@@ -38,36 +41,45 @@ def reduce_rows(loss, count, losses, weights):
 
 @kernel(outs=2)
 def nll_loss_forward(loss, count, x, target, weight, ignore_index):
-    """loss (rows,) or one element; count: one element for the mean, else None; x (rows, classes), target (rows,)"""
+    """x (n, classes, inner), target (n inner,), loss the same or one element; count: one for the mean, else None"""
     xp = array_module(x)
-    own, weights = own_weights("nll_loss", target, x.shape[1], weight, ignore_index)
-    losses = xp.where(target != ignore_index, -weights * x[xp.arange(len(target)), own], 0)
+    n, classes, inner = x.shape
+    own, weights = own_weights("nll_loss", target, classes, weight, ignore_index)
+    found = xp.take_along_axis(x, own.reshape(n, 1, inner), 1).reshape(-1)
+    losses = xp.where(target != ignore_index, -weights * found, 0)
     reduce_rows(loss, count, losses, weights)
 
 
 @kernel()
 def nll_loss_backward(dx, dy, count, target, weight, ignore_index):
     xp = array_module(dx)
-    own, weights = own_weights("nll_loss", target, dx.shape[1], weight, ignore_index)
+    n, classes, inner = dx.shape
+    own, weights = own_weights("nll_loss", target, classes, weight, ignore_index)
     scaled = dy.reshape(-1) * weights if count is None else dy.reshape(-1) / count * weights
     dx[...] = 0
-    dx[xp.arange(len(target)), own] = xp.where(target != ignore_index, -scaled, 0)
+    slopes = xp.where(target != ignore_index, -scaled, 0).astype(dx.dtype)
+    xp.put_along_axis(dx, own.reshape(n, 1, inner), slopes.reshape(n, 1, inner), 1)
+
+
+def planes(shape):
+    """(C,) or (N, C, d1, ...) as (n, classes, inner)."""
+    return (shape[0], shape[1], math.prod(shape[2:])) if len(shape) > 1 else (1, shape[0], 1)
 
 
 class NllLoss(Op):
     def forward(self, x, target, weight, ignore_index, reduction):
-        rows, target = as_rows(x), contiguous(target)
+        target, form = contiguous(target), planes(x.shape)
         loss = empty(target.shape if reduction == "none" else (), x.dtype)
         count = empty((), float64) if reduction == "mean" else None
         self.shape, self.dtype, self.ignore_index = x.shape, x.dtype, ignore_index
         self.saved = count, target.reshape(-1), weight
-        nll_loss_forward(loss, count, rows, target.reshape(-1), weight, ignore_index)
+        nll_loss_forward(loss, count, contiguous(x).reshape(form), target.reshape(-1), weight, ignore_index)
         return loss
 
     def backward(self, dy):
-        dx = empty((self.saved[1].size, self.shape[class_dim(self.shape)]), self.dtype)
-        nll_loss_backward(dx, contiguous(dy), *self.saved, self.ignore_index)
-        return from_rows(dx, self.shape)
+        dx = empty(self.shape, self.dtype)
+        nll_loss_backward(dx.reshape(planes(self.shape)), contiguous(dy), *self.saved, self.ignore_index)
+        return dx
 
     def gradient(self, dy):
         slopes = wrap(self.backward(full(dy.shape, 1, dy.dtype)))

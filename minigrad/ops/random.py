@@ -124,10 +124,20 @@ def bernoulli(input, *, generator=None):
 # In place ------------------------------------------------------------------------------------------------------------
 
 
-def _fill(op, tensor, array):
-    check_writable(op, tensor, tensor.shape, array.dtype)
-    copy_forward(tensor.array, array.astype(tensor.dtype, copy=False))
-    mutation.touch(tensor.array, op)
+PIECE = 1 << 16  # numbers; a multiple of four, so that pieces take the stream as the whole would
+
+
+def _fill(op, tensor, draw):
+    """Write draw(shape) over `tensor`; where its elements lie in order piece by piece: nothing large is made."""
+    check_writable(op, tensor, tensor.shape, tensor.dtype)
+    array = tensor.array
+    flat = array.reshape(-1) if array.flags.c_contiguous else None
+    for at in range(0, array.size, PIECE) if flat is not None else ():
+        part = flat[at : at + PIECE]
+        copy_forward(part, draw(part.shape).astype(array.dtype, copy=False))
+    if flat is None:
+        copy_forward(array, draw(array.shape).astype(array.dtype, copy=False))
+    mutation.touch(array, op)
     return tensor
 
 
@@ -139,8 +149,8 @@ def uniform_(self, from_=0.0, to=1.0, *, generator=None, **bounds):
         raise TypeError(f"[uniform_] unexpected arguments {sorted(bounds)}")
     if not low <= to:
         raise RuntimeError(f"[uniform_] expected from <= to, found {low} and {to}")
-    draws = (generator or default_generator).uniform(self.shape, _float_dtype("uniform_", self.dtype))
-    return _fill("uniform_", self, draws * (to - low) + low)
+    dtype, uniform = _float_dtype("uniform_", self.dtype), (generator or default_generator).uniform
+    return _fill("uniform_", self, lambda shape: uniform(shape, dtype) * (to - low) + low)
 
 
 @method
@@ -148,8 +158,8 @@ def normal_(self, mean=0.0, std=1.0, *, generator=None):
     """Fill with normal numbers, in place. Errors: RuntimeError for a negative std."""
     if not std >= 0:
         raise RuntimeError(f"[normal_] std must not be negative, found {std}")
-    draws = (generator or default_generator).normal(self.shape, _float_dtype("normal_", self.dtype))
-    return _fill("normal_", self, draws * std + mean)
+    dtype, normal = _float_dtype("normal_", self.dtype), (generator or default_generator).normal
+    return _fill("normal_", self, lambda shape: normal(shape, dtype) * std + mean)
 
 
 @method
@@ -157,8 +167,8 @@ def bernoulli_(self, p=0.5, *, generator=None):
     """Fill with 1 with probability p, else 0, in place. Errors: RuntimeError for p outside [0, 1]."""
     if not 0 <= p <= 1:
         raise RuntimeError(f"[bernoulli_] p must lie in [0, 1], found {p}")
-    draws = (generator or default_generator).uniform(self.shape)
-    return _fill("bernoulli_", self, (draws < p).astype(self.dtype))
+    uniform = (generator or default_generator).uniform
+    return _fill("bernoulli_", self, lambda shape: uniform(shape) < p)
 
 
 __all__ = ["bernoulli", "normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm"]

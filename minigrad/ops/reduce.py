@@ -5,6 +5,7 @@ without a copy when they are neighbours. Kernels: csrc/cpu/reduce.cpp. Read `Red
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,6 +40,16 @@ def prod_forward(y, x):
     y[...] = x.prod(1, dtype=_wide(y))
 
 
+@kernel()
+def prod_backward(dx, dy, x):
+    """Every x_i gets dy times the product of those before it and those behind it: right for zeros too."""
+    xp = array_module(x)
+    one = xp.ones((x.shape[0], 1, x.shape[2]), _wide(x))
+    before = xp.concatenate([one, x[:, :-1]], 1).cumprod(1)
+    behind = xp.concatenate([one, x[:, :0:-1]], 1).cumprod(1)[:, ::-1]
+    dx[...] = before * behind * dy[:, None]
+
+
 # Any dimensions as (outer, n, inner) ---------------------------------------------------------------------------------
 
 
@@ -52,22 +63,28 @@ def as_dims(op, dim, ndim):
     return tuple(dims) if ndim else ()
 
 
-def fold(x, dims):
-    """`x` as a contiguous (outer, n, inner) array with `dims` (sorted) in the middle."""
+@lru_cache(4096)
+def _plan(shape, dims):
+    """The order to bring the dimensions into (None: they stay), (outer, n, inner), and the shapes of the result with
+    the reduced dimensions and without."""
+    kept = tuple(1 if d in dims else n for d, n in enumerate(shape))
+    left = tuple(n for d, n in enumerate(shape) if d not in dims)
     if not dims:
-        return contiguous(x).reshape(x.size, 1, 1)
-    if dims[-1] - dims[0] + 1 != len(dims):
-        rest = [d for d in range(x.ndim) if d not in dims]
-        x, dims = x.transpose(*rest, *dims), range(len(rest), x.ndim)
-    shape = x.shape
-    outer, inner = shape[: dims[0]], shape[dims[-1] + 1 :]
-    return contiguous(x).reshape(math.prod(outer), math.prod(shape[dims[0] : dims[-1] + 1]), math.prod(inner))
+        return None, (math.prod(shape), 1, 1), kept, left
+    n = math.prod(shape[d] for d in dims)
+    if dims[-1] - dims[0] + 1 == len(dims):
+        return None, (math.prod(shape[: dims[0]]), n, math.prod(shape[dims[-1] + 1 :])), kept, left
+    return (*(d for d in range(len(shape)) if d not in dims), *dims), (math.prod(left), n, 1), kept, left
+
+
+def fold(x, dims):
+    """`x` as a contiguous (outer, n, inner) array with `dims` (a sorted tuple) in the middle."""
+    order, form, _, _ = _plan(x.shape, dims)
+    return contiguous(x if order is None else x.transpose(order)).reshape(form)
 
 
 def reduced_shape(shape, dims, keepdim):
-    if keepdim:
-        return tuple(1 if d in dims else n for d, n in enumerate(shape))
-    return tuple(n for d, n in enumerate(shape) if d not in dims)
+    return _plan(shape, dims)[2 if keepdim else 3]
 
 
 class Reduction(Op):
@@ -75,11 +92,10 @@ class Reduction(Op):
 
     def forward(self, x, dims, keepdim):
         self.shape, self.dims = x.shape, dims
-        self.kept = reduced_shape(x.shape, dims, True)
-        x3 = fold(x, dims)
-        y = empty((x3.shape[0], x3.shape[2]), self.result(x))
-        self.run(y, x3)
-        y = y.reshape(self.kept if keepdim else reduced_shape(x.shape, dims, False))
+        _, (outer, _, inner), self.kept, left = _plan(x.shape, dims)
+        y = empty((outer, inner), self.result(x))
+        self.run(y, fold(x, dims))
+        y = y.reshape(self.kept if keepdim else left)
         self.keep(x, y)
         return y
 
@@ -133,6 +149,15 @@ class Prod(Reduction):
 
     def keep(self, x, y):
         self.saved = (x,)
+
+    def backward(self, dy):
+        (x,) = self.saved
+        order, (outer, n, inner), _, _ = _plan(x.shape, self.dims)
+        if order is not None:
+            return super().backward(dy)
+        dx = empty(x.shape, x.dtype)
+        prod_backward(dx.reshape(outer, n, inner), contiguous(dy).reshape(outer, inner), fold(x, self.dims))
+        return dx
 
     def gradient(self, dy):
         """dx_i = dy times the product of all others: of those before and those behind, so that zeros do no harm."""

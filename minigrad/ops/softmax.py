@@ -1,12 +1,14 @@
 """softmax: y_i = e^x_i / sum_j e^x_j        dx = y (dy - sum_j dy_j y_j)
 log_softmax: y_i = x_i - ln sum_j e^x_j        dx = dy - e^y sum_j dy_j
 
-Kernels: csrc/cpu/softmax.cpp, on (rows, cols). Saved for backward: y. Both subtract the row's maximum first, so nothing
-overflows.
+Kernels: csrc/cpu/softmax.cpp, along the middle of (outer, n, inner). Saved for backward: y. Both subtract the maximum
+first, so nothing overflows.
 """
 
+import math
+
 from minigrad.autograd import Op
-from minigrad.backend.array import array_module, contiguous, empty_like
+from minigrad.backend.array import array_module, contiguous, empty
 from minigrad.dtypes import as_dtype, float64, get_default_dtype, is_floating
 from minigrad.kernel import kernel
 from minigrad.ops.elementwise import check_tensor
@@ -15,49 +17,49 @@ from minigrad.tensor import check_dim, method
 
 @kernel()
 def softmax_forward(y, x):
-    e = array_module(x).exp(x - x.max(-1, keepdims=True))
-    y[...] = e / e.sum(-1, keepdims=True, dtype=float64)
+    xp = array_module(x)
+    e = xp.exp(x - x.max(1, keepdims=True, initial=-xp.inf))
+    y[...] = e / e.sum(1, keepdims=True, dtype=float64)
 
 
 @kernel()
 def softmax_backward(dx, dy, y):
-    dx[...] = y * (dy - (dy * y).sum(-1, keepdims=True, dtype=float64))
+    dx[...] = y * (dy - (dy * y).sum(1, keepdims=True, dtype=float64))
 
 
 @kernel()
 def log_softmax_forward(y, x):
     xp = array_module(x)
-    shifted = x - x.max(-1, keepdims=True)
-    y[...] = shifted - xp.log(xp.exp(shifted).sum(-1, keepdims=True, dtype=float64))
+    shifted = x - x.max(1, keepdims=True, initial=-xp.inf)
+    y[...] = shifted - xp.log(xp.exp(shifted).sum(1, keepdims=True, dtype=float64))
 
 
 @kernel()
 def log_softmax_backward(dx, dy, y):
-    dx[...] = dy - array_module(y).exp(y) * dy.sum(-1, keepdims=True, dtype=float64)
+    dx[...] = dy - array_module(y).exp(y) * dy.sum(1, keepdims=True, dtype=float64)
 
 
-class _AlongLast(Op):
-    """An op on rows: brings `dim` to the end, runs the kernel on (rows, cols), and puts it back."""
+class _Along(Op):
+    """An op along one dimension, by kernels on (outer, n, inner)."""
 
     def forward(self, x, dim):
+        shape = x.shape
         self.dim = dim
-        y = self.on_rows(self.forward_kernel, x)
+        self.form = (math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :])) if shape else (1, 1, 1)
+        y = self.run(self.forward_kernel, x)
         self.saved = (y,)
         return y
 
     def backward(self, dy):
-        return self.on_rows(self.backward_kernel, dy, *self.saved)
+        return self.run(self.backward_kernel, dy, *self.saved)
 
-    def on_rows(self, run, *arrays):
-        last = [contiguous(a.swapaxes(self.dim, -1)) if a.ndim else a.reshape(1) for a in arrays]
-        y = empty_like(last[0])
-        if y.size:
-            rows = (-1, y.shape[-1])
-            run(y.reshape(rows), *[a.reshape(rows) for a in last])
-        return y.swapaxes(self.dim, -1) if arrays[0].ndim else y.reshape(())
+    def run(self, kernel, x, *others):
+        y = empty(x.shape, x.dtype)
+        kernel(y.reshape(self.form), contiguous(x).reshape(self.form), *[a.reshape(self.form) for a in others])
+        return y
 
 
-class Softmax(_AlongLast):
+class Softmax(_Along):
     forward_kernel, backward_kernel = softmax_forward, softmax_backward
 
     def gradient(self, dy):
@@ -65,7 +67,7 @@ class Softmax(_AlongLast):
         return y * (dy - (dy * y).sum(self.dim, True))
 
 
-class LogSoftmax(_AlongLast):
+class LogSoftmax(_Along):
     forward_kernel, backward_kernel = log_softmax_forward, log_softmax_backward
 
     def gradient(self, dy):

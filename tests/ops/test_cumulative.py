@@ -17,6 +17,8 @@ SHAPES = [
     ((33, 17, 3),),
     ((130, 515, 7),),
     ((3, 2, 200),),
+    ((2, 9, 21),),
+    ((3, 17, 300),),
 ]
 
 
@@ -28,7 +30,7 @@ def rows(name, numpy, **options):
             SHAPES,
             numpy=lambda x, dim=dim: numpy(x, dim),
             torch=lambda torch, x, dim=dim: getattr(torch, name)(x, dim),
-            kernels=(f"{name}_forward",),
+            kernels=(f"{name}_forward", f"{name}_backward"),
             **options,
         )
         for dim in (0, 1, -1)
@@ -80,8 +82,17 @@ def test_third_derivative():
     gradcheck(second, x, full=True)
 
 
-@pytest.mark.parametrize("shape", [(0, 3, 2), (2, 0, 2), (1, 1, 1), (3, 7, 1), (2, 5, 65), (3, 300, 130)])
-@pytest.mark.parametrize(("name", "inputs"), [("cumsum_forward", 1), ("cumprod_forward", 1), ("recurrence_forward", 2)])
+@pytest.mark.parametrize("shape", [(0, 3, 2), (2, 0, 2), (1, 1, 1), (3, 7, 1), (21, 50, 1), (2, 5, 65), (3, 300, 130)])
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        ("cumsum_forward", 1),
+        ("cumprod_forward", 1),
+        ("recurrence_forward", 2),
+        ("cumsum_backward", 1),
+        ("cumprod_backward", 3),
+    ],
+)
 def test_kernels(name, inputs, shape):
     rng = np.random.default_rng(0)
     arrays = [rng.uniform(-1.1, 1.1, shape).astype(np.float32) for _ in range(inputs)]

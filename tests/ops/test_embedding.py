@@ -86,9 +86,9 @@ def test_kernels(rows, cols, n):
 def test_kernels_check_the_index():
     y, table = np.zeros((1, 2), np.float32), np.zeros((3, 2), np.float32)
     for bad in (3, -1):
-        with pytest.raises(IndexError, match=f"index {bad} for a table of 3 rows"):
+        with pytest.raises(IndexError, match=f"index {bad} out of range for a table of 3 rows"):
             cpu.kernels()["embedding_forward"](y, table, np.array([bad]))
-        with pytest.raises(IndexError, match=f"index {bad} for a table of 3 rows"):
+        with pytest.raises(IndexError, match=f"index {bad} out of range for a table of 3 rows"):
             cpu.kernels()["embedding_backward"](table, y, np.array([bad]))
     with pytest.raises(ValueError, match="expected a table of shape"):
         cpu.kernels()["embedding_backward"](table, y, np.array([0, 1]))
@@ -109,7 +109,7 @@ def test_any_integers_can_be_an_index(dtype):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (([0, 5], 2), IndexError, r"\[embedding\] index 5 out of range for a table of 4 rows, expected 0 to 3"),
+        (([0, 5], 2), IndexError, r"\[embedding.*\] index 5 out of range for a table of 4 rows, expected 0 to 3"),
         (([-1], 2), IndexError, "index -1 out of range"),
         (([0.5], 2), RuntimeError, "must be integer, found float32"),
         (([0], 1), RuntimeError, r"must have 2 dimensions, found shape \(4,\)"),

@@ -62,7 +62,7 @@ def test_nothing_but_ignored_rows():
 
 X, T = mg.ones(3, CLASSES), mg.tensor([0, 1, 2])
 ERRORS = [
-    (X, mg.tensor([0, 1, 5]), {}, IndexError, r"\[nll_loss\] target 5 is no class: expected 0 to 4"),
+    (X, mg.tensor([0, 1, 5]), {}, IndexError, r"\[nll_loss.*\] target 5 is no class: expected 0 to 4"),
     (X, mg.tensor([0, 1]), {}, ValueError, r"\[nll_loss\] found input \(3, 5\) and target \(2,\), expected one batch"),
     (mg.ones(2, 3, 4, 5), mg.ones(2, 4, 4).long(), {}, RuntimeError, r"expected \(N, C, d1, ...\) and \(N, d1, ...\)"),
     (X, X, {}, RuntimeError, r"\[nll_loss\] class indices must be int64 or uint8, found a target of float32"),

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.kernel import KERNELS
+from minigrad.testing import check_kernel
 from tests.ops.harness import Case, check
 from tests.ops.inputs import ONE
 
@@ -41,7 +43,7 @@ def prod(x, axis, keepdim):
 CASES = [
     *rows("sum", lambda x, axis, keepdim: x.sum(axis, keepdims=keepdim), ("sum_forward",), [*DIMS, ()], values=(-1, 2)),
     *rows("mean", lambda x, axis, keepdim: x.mean(axis, keepdims=keepdim), ("mean_forward",)),
-    *rows("prod", prod, ("prod_forward",), [0, 1, -1], values=(0.9, 1.1), rtol=1e-4),
+    *rows("prod", prod, ("prod_forward", "prod_backward"), [0, 1, -1], values=(0.9, 1.1), rtol=1e-4),
     Case("prod", lambda x: x.prod(), [((2, 3),), ((),), ((0,),)], numpy=np.prod, torch=lambda torch, x: x.prod()),
     Case("sum of any shape", lambda x: x.sum(), [((),), ((0,),), ((2, 0, 3),), ((1,),)], drawn=ONE, numpy=np.sum),
     Case("sum over nothing", lambda x: x.sum(1), [((2, 0, 3),)], numpy=lambda x: x.sum(1)),
@@ -69,6 +71,18 @@ def test_gradient_of_prod_with_zeros(zeros):
     x.prod().backward()
     y.prod().backward()
     np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy())
+
+
+@pytest.mark.parametrize("shape", [(5, 70, 1), (2, 9, 35), (0, 3, 2), (2, 0, 3), (3, 1, 1)])
+@pytest.mark.parametrize("filling", [0.0, 1e-30, 1e30, np.nan])
+def test_gradient_kernel_of_prod_where_nothing_can_be_divided(shape, filling):
+    if KERNELS["prod_backward"].native() is KERNELS["prod_backward"].reference:
+        pytest.skip("the C++ extension is missing")
+    rng = np.random.default_rng(0)
+    x, dy = rng.uniform(0.8, 1.2, shape).astype(np.float32), rng.standard_normal(shape[::2]).astype(np.float32)
+    for places in (slice(0, 1), slice(0, 2), slice(None)):
+        x[:1, places, :3] = filling
+        check_kernel("prod_backward", np.empty(shape, np.float32), dy, x)
 
 
 @pytest.mark.parametrize("dtype", [mg.bool, mg.uint8, mg.int8, mg.int32, mg.int64])

@@ -42,7 +42,7 @@ CASES = [row("softmax", softmax), row("log_softmax", log_softmax, atol=4e-6)]
 CASES += [
     along(name, numpy, dim, shape)
     for name, numpy in (("softmax", softmax), ("log_softmax", log_softmax))
-    for dim, shape in ((0, (4, 3)), (1, (2, 5, 3)), (-3, (2, 5, 3)))
+    for dim, shape in ((0, (4, 3)), (1, (2, 5, 3)), (-3, (2, 5, 3)), (1, (3, 140, 37)), (0, (1, 9)), (1, (2, 0, 3)))
 ]
 
 
