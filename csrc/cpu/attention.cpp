@@ -3,9 +3,10 @@
 // Nothing of size L S is ever stored. Forward takes some query rows at a time and all keys they may see. Backward takes
 // blocks of query rows against chunks of keys, makes their probabilities P again from lse, and runs five products:
 //
-//   dv += P^T dy      dS = P (dy v^T - rowsum(dy y))      dq += dS k scale      dk += dS^T (q scale)
+//   dv += P^T dy      dS = P (dy v^T - rowsum(dy y)) scale      dq += dS k      dk += dS^T q
 //
-// What a head's products need is packed into panels once, so the arrays may lie in memory as they like, row by row.
+// What a head's products need turned, or lies scattered, is packed into panels once: the arrays may lie in memory as
+// they like, row by row.
 // With fewer heads than threads backward runs twice, by chunks for dk and dv and by blocks for dq: the same sums in the
 // same order.
 
@@ -74,7 +75,7 @@ void forward_head(const Problem& p, Size b, Size first, Size last, Size rows, co
   const Size keys = p.visible(last - 1), stride = padded(keys) + kPanel, width = padded(p.width);
   const Size value_width = padded(p.value_width);
   const bool few = p.rows <= tile::kDotRows;  // then packing would be the larger part
-  const bool in_place = few && p.value_width == value_width;
+  const bool in_place = few ? whole(p.value_width) : dense(p.value_width, p.v.step);
   const Scratch<float> k_panels(few ? 0 : padded(keys) * p.width), v_panels(in_place ? 0 : keys * value_width);
   const Scratch<float> q(rows * width), scores(rows * stride), out(rows * value_width);
   Right k{}, v{p.v[b], p.v.step, kPanel};
@@ -87,11 +88,11 @@ void forward_head(const Problem& p, Size b, Size first, Size last, Size rows, co
     if (few)
       tile::kDots[count - 1](p.width, q.data(), width, p.k[b], p.k.step, block.keys, scores.data(), stride, 1);
     else
-      multiply(count, block.keys, {q.data(), width, 1}, k, scores.data(), stride, false,
+      multiply(count, block.keys, {q.data(), width, 1}, k, {scores.data(), stride},
                [&](Size i, Size r) { return block.of_scores(i, r, p.width); });
     float factor[kBlock + kLanes];
     softmax_rows(block, scores.data(), stride, factor, lse + b * p.rows + at);
-    multiply(count, value_width, {scores.data(), stride, 1}, v, out.data(), value_width, false,
+    multiply(count, value_width, {scores.data(), stride, 1}, v, {out.data(), value_width},
              [&](Size i, Size r) { return block.of_rows(i, r, value_width); });
     for (Size i = 0; i < count; ++i)
       copy_rows(out.data() + i * value_width, 0, y[b] + (at + i) * y.step, 0, 1, p.value_width, p.value_width,
@@ -117,7 +118,7 @@ struct Span {
 struct Chunk {
   Size first, keys;
   Right turned_k, turned_v, k;
-  float *dk, *dv;
+  Rows<float> dk, dv;
 };
 
 class Backward {
@@ -132,94 +133,119 @@ class Backward {
         keys_(s.last_key - s.first_key),
         k_panels_(padded(keys_) * p.width),
         v_panels_(padded(keys_) * p.value_width),
-        k_rows_(s.of_queries ? keys_ * width_ : 0),
-        dk_(s.of_keys ? keys_ * width_ : 0),
-        dv_(s.of_keys ? keys_ * value_width_ : 0),
-        q_(kBlock * width_),
-        dy_(kBlock * value_width_),
-        dq_(kBlock * width_),
+        k_rows_(s.of_queries && !dense(p.width, p.k.step) ? keys_ * width_ : 0),
+        dk_(s.of_keys && !whole(p.width) ? keys_ * width_ : 0),
+        dv_(s.of_keys && !whole(p.value_width) ? keys_ * value_width_ : 0),
+        q_rows_(dense(p.width, p.q.step) ? 0 : kBlock * width_),
+        dy_rows_(dense(p.value_width, g.dy.step) ? 0 : kBlock * value_width_),
+        dq_rows_(whole(p.width) ? 0 : kBlock * width_),
         scores_(kBlock * kStride),
         slopes_(kBlock * kStride) {}
 
   void run() {
     for (Size key = span_.first_key; key < span_.last_key; key += kChunk) add_chunk(key);
-    if (span_.of_keys)
-      std::fill_n(dk_.data(), keys_ * width_, 0.0f), std::fill_n(dv_.data(), keys_ * value_width_, 0.0f);
     for (Size query = span_.first_query; query < span_.last_query; query += kBlock) {
       const Size rows = std::min(kBlock, span_.last_query - query), seen = p_.visible(query + rows - 1);
       if (seen <= span_.first_key && !span_.of_queries) continue;
       start_block(query, rows);
       for (const Chunk& chunk : chunks_)
         if (chunk.first < seen) run_block({p_, b_, query, rows, chunk.first, chunk.keys}, chunk);
-      if (span_.of_queries)
-        copy_rows(dq_.data(), width_, g_.dq[b_] + query * g_.dq.step, g_.dq.step, rows, p_.width, p_.width, p_.scale);
+      if (span_.of_queries) end_block(query, rows);
     }
     if (!span_.of_keys) return;
-    const Size first = span_.first_key;
-    copy_rows(dk_.data(), width_, g_.dk[b_] + first * g_.dk.step, g_.dk.step, keys_, p_.width, p_.width);
-    copy_rows(dv_.data(), value_width_, g_.dv[b_] + first * g_.dv.step, g_.dv.step, keys_, p_.value_width,
-              p_.value_width);
+    const Size seen = p_.rows ? p_.visible(p_.rows - 1) - span_.first_key : 0;
+    end_keys(g_.dk, dk_, p_.width, std::clamp<Size>(seen, 0, keys_));
+    end_keys(g_.dv, dv_, p_.value_width, std::clamp<Size>(seen, 0, keys_));
   }
 
  private:
-  static constexpr Size kStride = kChunk + kPanel;  // an odd number of cache lines
+  static constexpr Size kStride = (padded(kChunk) / 16 | 1) * 16;  // an odd number of cache lines
 
   void add_chunk(Size key) {
     const Size at = key - span_.first_key, keys = std::min(kChunk, span_.last_key - key);
     const float *const k = p_.k[b_] + key * p_.k.step, *const v = p_.v[b_] + key * p_.v.step;
-    Chunk chunk{key, keys, {}, {}, {}, dk_.data() + at * width_, dv_.data() + at * value_width_};
+    Chunk chunk{key, keys, {}, {}, {k, p_.k.step, kPanel}, {}, {}};
     chunk.turned_k = pack_turned(k, p_.k.step, keys, p_.width, k_panels_.data() + at * p_.width);
     chunk.turned_v = pack_turned(v, p_.v.step, keys, p_.value_width, v_panels_.data() + at * p_.value_width);
-    if (span_.of_queries) chunk.k = pack(k, p_.k.step, keys, p_.width, k_rows_.data() + at * width_);
+    if (span_.of_queries && !dense(p_.width, p_.k.step))
+      chunk.k = pack(k, p_.k.step, keys, p_.width, k_rows_.data() + at * width_);
+    chunk.dk = rows_of(g_.dk, key, dk_.data() + at * width_),
+    chunk.dv = rows_of(g_.dv, key, dv_.data() + at * value_width_);
     chunks_.push_back(chunk);
+  }
+
+  // Where the gradient's rows from `first` on are summed: where they belong, or in a buffer.
+  Rows<float> rows_of(const Sink& to, Size first, float* buffer) const {
+    return whole(to.cols) ? Rows<float>{to[b_] + first * to.step, to.step} : Rows<float>{buffer, padded(to.cols)};
+  }
+
+  // Rows of an input from `first` on, copied if they lie apart.
+  Rows<const float> brought(const Source& from, Size first, Size rows, float* buffer) const {
+    const float* data = from[b_] + first * from.step;
+    if (dense(from.cols, from.step)) return {data, from.step};
+    copy_rows(data, from.step, buffer, padded(from.cols), rows, from.cols, padded(from.cols));
+    return {buffer, padded(from.cols)};
   }
 
   void start_block(Size query, Size rows) {
     const float *const dy = g_.dy[b_] + query * g_.dy.step, *const y = g_.y[b_] + query * g_.y.step;
-    copy_rows(p_.q[b_] + query * p_.q.step, p_.q.step, q_.data(), width_, rows, p_.width, width_, p_.scale);
-    copy_rows(dy, g_.dy.step, dy_.data(), value_width_, rows, p_.value_width, value_width_);
+    q_ = brought(p_.q, query, rows, q_rows_.data()), dy_ = brought(g_.dy, query, rows, dy_rows_.data());
+    dq_ = rows_of(g_.dq, query, dq_rows_.data());
     for (Size i = 0; i < rows; ++i) {
       const LongRow<const float> dy_row{dy + i * g_.dy.step, p_.value_width}, y_row{y + i * g_.y.step, p_.value_width};
       mean_[i] = dy_row.sum([&](auto at) { return dy_row[at] * y_row[at]; })[0];
     }
-    if (span_.of_queries) std::fill_n(dq_.data(), rows * width_, 0.0f);
   }
 
   void run_block(const Block& block, const Chunk& chunk) {
     const Size rows = block.rows, seen = block.seen(rows - 1);
-    const Matrix q{q_.data(), width_, 1}, dy{dy_.data(), value_width_, 1};
-    multiply(rows, seen, q, chunk.turned_k, scores_.data(), kStride, false,
+    const Rows<float> scores{scores_.data(), kStride}, slopes{slopes_.data(), kStride};
+    multiply(rows, seen, {q_.data, q_.step, 1}, chunk.turned_k, scores,
              [&](Size i, Size r) { return block.of_scores(i, r, p_.width); });
-    multiply(rows, seen, dy, chunk.turned_v, slopes_.data(), kStride, false,
+    multiply(rows, seen, {dy_.data, dy_.step, 1}, chunk.turned_v, slopes,
              [&](Size i, Size r) { return block.of_scores(i, r, p_.value_width); });
     take_slopes(block);
     if (span_.of_keys) {
-      multiply(seen, value_width_, {scores_.data(), 1, kStride}, {dy_.data(), value_width_, kPanel}, chunk.dv,
-               value_width_, true, [&](Size i, Size) { return block.of_keys(i, value_width_); });
-      multiply(seen, width_, {slopes_.data(), 1, kStride}, {q_.data(), width_, kPanel}, chunk.dk, width_, true,
+      multiply(seen, value_width_, {scores.data, 1, kStride}, {dy_.data, dy_.step, kPanel}, chunk.dv,
+               [&](Size i, Size) { return block.of_keys(i, value_width_); });
+      multiply(seen, width_, {slopes.data, 1, kStride}, {q_.data, q_.step, kPanel}, chunk.dk,
                [&](Size i, Size) { return block.of_keys(i, width_); });
     }
     if (span_.of_queries)
-      multiply(rows, width_, {slopes_.data(), kStride, 1}, chunk.k, dq_.data(), width_, true,
+      multiply(rows, width_, {slopes.data, kStride, 1}, chunk.k, dq_,
                [&](Size i, Size r) { return block.of_rows(i, r, width_); });
   }
 
   // P and dS from the scores and dy v^T, in their place.
   void take_slopes(const Block& block) {
     const double* lse = g_.lse + b_ * p_.rows + block.first;
+    const VFloat scale(p_.scale), factor(p_.mask.data ? 1.0f : p_.scale);
     for (Size i = 0; i < block.rows; ++i) {
       float *const scores = scores_.data() + i * kStride, *const slopes = slopes_.data() + i * kStride;
-      end_row(block, i, scores);
+      end_row(block, i, scores, p_.scale);
       const VFloat high(static_cast<float>(lse[i])), mean(mean_[i]);
       const VFloat low(std::isinf(lse[i]) ? 0.0f : static_cast<float>(lse[i] - static_cast<float>(lse[i])));
       for (Size j = 0, seen = block.seen(i); j < seen; j += kLanes) {
-        const VFloat share = exp_bounded(VFloat::load(scores + j) - high - low);
+        const VFloat share = exp_bounded(fma(VFloat::load(scores + j), factor, -high) - low);
         share.store(scores + j);
-        (share * (VFloat::load(slopes + j) - mean)).store(slopes + j);
+        (share * ((VFloat::load(slopes + j) - mean) * scale)).store(slopes + j);
       }
       clear_unseen(block, i, scores);
       clear_unseen(block, i, slopes);
     }
+  }
+
+  void end_block(Size query, Size rows) {
+    float* const dq = g_.dq[b_] + query * g_.dq.step;
+    if (!whole(p_.width) && keys_) copy_rows(dq_.data, dq_.step, dq, g_.dq.step, rows, p_.width, p_.width);
+    for (Size i = 0; !keys_ && i < rows; ++i) std::fill_n(dq + i * g_.dq.step, p_.width, 0.0f);
+  }
+
+  // The first `seen` keys have a gradient, the others zeros.
+  void end_keys(const Sink& to, const Scratch<float>& buffer, Size cols, Size seen) {
+    float* const rows = to[b_] + span_.first_key * to.step;
+    if (!whole(cols)) copy_rows(buffer.data(), padded(cols), rows, to.step, seen, cols, cols);
+    for (Size i = seen; i < keys_; ++i) std::fill_n(rows + i * to.step, cols, 0.0f);
   }
 
   const Problem& p_;
@@ -227,7 +253,9 @@ class Backward {
   const Size b_;
   const Span span_;
   const Size width_, value_width_, keys_;
-  const Scratch<float> k_panels_, v_panels_, k_rows_, dk_, dv_, q_, dy_, dq_, scores_, slopes_;
+  const Scratch<float> k_panels_, v_panels_, k_rows_, dk_, dv_, q_rows_, dy_rows_, dq_rows_, scores_, slopes_;
+  Rows<const float> q_{}, dy_{};
+  Rows<float> dq_{};
   float mean_[kBlock];
   std::vector<Chunk> chunks_;
 };

@@ -14,10 +14,10 @@ namespace minigrad::attention {
 using tile::kPanel;
 constexpr Size kTile = tile::kRows;
 constexpr Size kBlock = (48 + kTile - 1) / kTile * kTile;  // query rows
-constexpr Size kChunk = 256 / kPanel * kPanel;  // keys of a block of backward: its P and dS stay in the cache
+constexpr Size kChunk = 256 / kBlock * kBlock;  // keys of a block of backward: its P and dS stay in the cache
 constexpr float kInf = std::numeric_limits<float>::infinity();
 
-inline Size padded(Size n) { return (n + kPanel - 1) / kPanel * kPanel; }
+constexpr Size padded(Size n) { return (n + kPanel - 1) / kPanel * kPanel; }
 inline Size whole_vectors(Size n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
 // The matrices of a batch: rows of neighbouring numbers, any strides above.
@@ -82,9 +82,11 @@ inline Problem check(const InView<float>& q, const InView<float>& k, const InVie
 
 // --- products ---
 
-// What the tile of a product needs: the steps from..to of the depth, the columns up to `cols`.
+// What the tile of a product needs: the steps from..to of the depth, the columns up to `cols`; and whether it adds to
+// what is there.
 struct Part {
   Size from, to, cols;
+  bool add = false;
 };
 
 // The right side of a product: panels of kPanel columns, `panel` floats apart, with rows `row` floats apart.
@@ -93,15 +95,27 @@ struct Right {
   Size row, panel;
 };
 
+// The rows of a matrix, `step` floats apart.
+template <class T>
+struct Rows {
+  T* data;
+  Size step;
+};
+
+// Whether rows can be read by panels, or written, as they lie.
+inline bool whole(Size cols) { return cols == padded(cols); }
+inline bool dense(Size cols, Size step) { return whole(cols) && step <= 64; }
+
 // c (rows, padded(cols)) = or += x y; part(i, r) says what the tile of the rows i .. i + r needs.
 template <class F>
-void multiply(Size rows, Size cols, Matrix x, Right y, float* c, Size ldc, bool add, const F& part) {
+void multiply(Size rows, Size cols, Matrix x, Right y, Rows<float> c, const F& part) {
   tile::Target t{};
-  t.ldc = ldc, t.cols = kPanel, t.add = add;
+  t.ldc = c.step, t.cols = kPanel;
   for (Size j = 0; j < cols; j += kPanel)
     for (Size i = 0; i < rows; i += kTile) {
-      t.rows = std::min(kTile, rows - i), t.c = c + i * ldc + j;
+      t.rows = std::min(kTile, rows - i), t.c = c.data + i * c.step + j;
       const Part of = part(i, t.rows);
+      t.add = of.add;
       const Matrix here{x.data + i * x.row + of.from * x.col, x.row, x.col};
       if (j < of.cols)
         tile::choose<false>(t.rows)(of.to - of.from, here, y.data + j / kPanel * y.panel + of.from * y.row, y.row,
@@ -140,14 +154,16 @@ struct Block {
 
   Size seen(Size i) const { return std::clamp<Size>(p.visible(first + i) - key, 0, keys); }
   Part of_scores(Size i, Size r, Size depth) const { return {0, depth, seen(i + r - 1)}; }
-  Part of_rows(Size i, Size r, Size cols) const { return {0, seen(i + r - 1), cols}; }
+  Part of_rows(Size i, Size r, Size cols) const { return {0, seen(i + r - 1), cols, key > 0}; }
+  // The block of queries that sees a tile of keys first writes what the others add to.
   Part of_keys(Size i, Size cols) const {
-    return {p.causal ? std::clamp<Size>(key + i - first, 0, rows) : 0, rows, cols};
+    const Size from = p.causal ? key + i : 0;
+    return {std::clamp<Size>(from - first, 0, rows), rows, cols, first > from / kBlock * kBlock};
   }
 };
 
-// scores += the mask's row for that query.
-inline void add_mask(const Block& k, Size i, Size n, float* scores) {
+// scores = factor * scores + the mask's row for that query.
+inline void add_mask(const Block& k, Size i, Size n, float factor, float* scores) {
   const InView<float>& mask = k.p.mask;
   const Size step = mask.strides[mask.ndim - 1];
   const char* row =
@@ -155,15 +171,16 @@ inline void add_mask(const Block& k, Size i, Size n, float* scores) {
   for (Size d = mask.ndim - 3, b = k.b; d >= 0; b /= mask.shape[d--]) row += b % mask.shape[d] * mask.strides[d];
   const auto* numbers = reinterpret_cast<const float*>(row);
   if (step == sizeof(float))
-    for (Size j = 0; j < n; ++j) scores[j] += numbers[j];
+    for (Size j = 0; j < n; ++j) scores[j] = factor * scores[j] + numbers[j];
   else
-    for (Size j = 0; j < n; ++j) scores[j] += numbers[j * (step / static_cast<Size>(sizeof(float)))];
+    for (Size j = 0; j < n; ++j)
+      scores[j] = factor * scores[j] + numbers[j * (step / static_cast<Size>(sizeof(float)))];
 }
 
 // What lies beyond the keys that a row sees: -inf to the end of its last vector.
-inline void end_row(const Block& k, Size i, float* scores) {
+inline void end_row(const Block& k, Size i, float* scores, float factor = 1.0f) {
   const Size seen = k.seen(i);
-  if (k.p.mask.data) add_mask(k, i, seen, scores);
+  if (k.p.mask.data) add_mask(k, i, seen, factor, scores);
   std::fill(scores + seen, scores + whole_vectors(seen), -kInf);
 }
 
