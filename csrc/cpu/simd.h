@@ -192,17 +192,16 @@ Simd<T, N> select(typename Simd<T, N>::Mask m, Simd<T, N> a, T b) {
 
 template <class To, class T, int N>
 Simd<To, N> convert(Simd<T, N> a) {
-#if defined(__AVX512F__)
-  if constexpr (std::is_same_v<To, double> && std::is_same_v<T, float> && N == 8)
-    return Simd<To, N>(typename Simd<To, N>::Vec(_mm512_maskz_cvtps_pd(0xff, __m256(a.v))));
-  if constexpr (std::is_same_v<To, float> && std::is_same_v<T, double> && N == 8)
-    return Simd<To, N>(typename Simd<To, N>::Vec(_mm512_maskz_cvtpd_ps(0xff, __m512d(a.v))));
+  using Out [[maybe_unused]] = typename Simd<To, N>::Vec;
+  [[maybe_unused]] constexpr bool widens = std::is_same_v<To, double> && std::is_same_v<T, float>;
+  [[maybe_unused]] constexpr bool narrows = std::is_same_v<To, float> && std::is_same_v<T, double>;
+#if defined(__AVX512F__)  // g++ takes pairs, by way of memory
+  if constexpr (widens && N == 8) return Simd<To, N>(Out(_mm512_maskz_cvtps_pd(0xff, __m256(a.v))));
+  if constexpr (narrows && N == 8) return Simd<To, N>(Out(_mm512_maskz_cvtpd_ps(0xff, __m512d(a.v))));
 #endif
-#if defined(__AVX2__)  // g++ takes pairs, by way of memory
-  if constexpr (std::is_same_v<To, double> && std::is_same_v<T, float> && N == 4)
-    return Simd<To, N>(typename Simd<To, N>::Vec(_mm256_cvtps_pd(__m128(a.v))));
-  if constexpr (std::is_same_v<To, float> && std::is_same_v<T, double> && N == 4)
-    return Simd<To, N>(typename Simd<To, N>::Vec(_mm256_cvtpd_ps(__m256d(a.v))));
+#if defined(__AVX2__)
+  if constexpr (widens && N == 4) return Simd<To, N>(Out(_mm256_cvtps_pd(__m128(a.v))));
+  if constexpr (narrows && N == 4) return Simd<To, N>(Out(_mm256_cvtpd_ps(__m256d(a.v))));
 #endif
 #if defined(__GNUC__)
   if constexpr (N > 1) return Simd<To, N>(__builtin_convertvector(a.v, typename Simd<To, N>::Vec));

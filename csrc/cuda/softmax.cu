@@ -1,4 +1,5 @@
-// softmax and log_softmax of the rows of x (rows, cols), and their gradients.
+// softmax and log_softmax along n of x (outer, n, inner), and their gradients. A row is what runs along n: `cols`
+// elements, `step` = inner apart.
 //
 // Forward is online: one pass finds the largest element and the sum of exp(x - largest) together, by scaling the sum
 // down whenever a larger element comes along (Milakov and Gimelshein, 2018); a second pass writes. `_warp` gives each
@@ -21,9 +22,9 @@ struct Online {
 };
 
 template <class Group>
-__device__ __forceinline__ Online peak_and_total(const float* x, int cols) {
+__device__ __forceinline__ Online peak_and_total(const float* x, int cols, Size step) {
   Online mine{-INFINITY, 0.0f};
-  for_columns<Group>(cols, [&](int c) { mine.add(x[c]); });
+  for_columns<Group>(cols, [&](int c) { mine.add(x[c * step]); });
   const float peak = largest<Group>(mine.peak);
   const float scaled = mine.peak == -INFINITY ? mine.total : mine.total * expf(mine.peak - peak);
   return {peak, sum<Group>(scaled)};
@@ -31,58 +32,64 @@ __device__ __forceinline__ Online peak_and_total(const float* x, int cols) {
 
 struct Softmax {
   template <class Group>
-  static __device__ __forceinline__ void forward(float* y, const float* x, int cols) {
-    const Online all = peak_and_total<Group>(x, cols);
-    for_columns<Group>(cols, [&](int c) { y[c] = expf(x[c] - all.peak) / all.total; });
+  static __device__ __forceinline__ void forward(float* y, const float* x, int cols, Size step) {
+    const Online all = peak_and_total<Group>(x, cols, step);
+    for_columns<Group>(cols, [&](int c) { y[c * step] = expf(x[c * step] - all.peak) / all.total; });
   }
 
   template <class Group>
-  static __device__ __forceinline__ void backward(float* dx, const float* dy, const float* y, int cols) {
+  static __device__ __forceinline__ void backward(float* dx, const float* dy, const float* y, int cols, Size step) {
     float dot = 0.0f;
-    for_columns<Group>(cols, [&](int c) { dot += dy[c] * y[c]; });
+    for_columns<Group>(cols, [&](int c) { dot += dy[c * step] * y[c * step]; });
     dot = sum<Group>(dot);
-    for_columns<Group>(cols, [&](int c) { dx[c] = y[c] * (dy[c] - dot); });
+    for_columns<Group>(cols, [&](int c) { dx[c * step] = y[c * step] * (dy[c * step] - dot); });
   }
 };
 
 struct LogSoftmax {
   template <class Group>
-  static __device__ __forceinline__ void forward(float* y, const float* x, int cols) {
-    const Online all = peak_and_total<Group>(x, cols);
+  static __device__ __forceinline__ void forward(float* y, const float* x, int cols, Size step) {
+    const Online all = peak_and_total<Group>(x, cols, step);
     const float log_total = logf(all.total);
-    for_columns<Group>(cols, [&](int c) { y[c] = x[c] - all.peak - log_total; });
+    for_columns<Group>(cols, [&](int c) { y[c * step] = x[c * step] - all.peak - log_total; });
   }
 
   template <class Group>
-  static __device__ __forceinline__ void backward(float* dx, const float* dy, const float* y, int cols) {
+  static __device__ __forceinline__ void backward(float* dx, const float* dy, const float* y, int cols, Size step) {
     float total = 0.0f;
-    for_columns<Group>(cols, [&](int c) { total += dy[c]; });
+    for_columns<Group>(cols, [&](int c) { total += dy[c * step]; });
     total = sum<Group>(total);
-    for_columns<Group>(cols, [&](int c) { dx[c] = dy[c] - expf(y[c]) * total; });
+    for_columns<Group>(cols, [&](int c) { dx[c * step] = dy[c * step] - expf(y[c * step]) * total; });
   }
 };
 
+// Where a row begins.
+__device__ __forceinline__ Size start_of(Size row, int cols, Size inner) {
+  return row / inner * inner * cols + row % inner;
+}
+
 }  // namespace
 
-#define ROWS(NAME, OP)                                                                                         \
-  extern "C" __global__ void __launch_bounds__(128)                                                            \
-      NAME##_forward_warp(float* y, const float* x, long long rows, int cols) {                                \
-    const Size row = warp_row();                                                                               \
-    if (row < rows) OP::forward<Warp>(y + row * cols, x + row * cols, cols);                                   \
-  }                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(256) NAME##_forward_block(float* y, const float* x, int cols) { \
-    const Size at = static_cast<Size>(blockIdx.x) * cols;                                                      \
-    OP::forward<Block>(y + at, x + at, cols);                                                                  \
-  }                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(128)                                                            \
-      NAME##_backward_warp(float* dx, const float* dy, const float* y, long long rows, int cols) {             \
-    const Size row = warp_row(), at = row * cols;                                                              \
-    if (row < rows) OP::backward<Warp>(dx + at, dy + at, y + at, cols);                                        \
-  }                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(256)                                                            \
-      NAME##_backward_block(float* dx, const float* dy, const float* y, int cols) {                            \
-    const Size at = static_cast<Size>(blockIdx.x) * cols;                                                      \
-    OP::backward<Block>(dx + at, dy + at, y + at, cols);                                                       \
+#define ROWS(NAME, OP)                                                                                              \
+  extern "C" __global__ void __launch_bounds__(128)                                                                 \
+      NAME##_forward_warp(float* y, const float* x, long long rows, int cols, long long inner) {                    \
+    const Size row = warp_row(), at = start_of(row, cols, inner);                                                   \
+    if (row < rows) OP::forward<Warp>(y + at, x + at, cols, inner);                                                 \
+  }                                                                                                                 \
+  extern "C" __global__ void __launch_bounds__(256)                                                                 \
+      NAME##_forward_block(float* y, const float* x, int cols, long long inner) {                                   \
+    const Size at = start_of(blockIdx.x, cols, inner);                                                              \
+    OP::forward<Block>(y + at, x + at, cols, inner);                                                                \
+  }                                                                                                                 \
+  extern "C" __global__ void __launch_bounds__(128)                                                                 \
+      NAME##_backward_warp(float* dx, const float* dy, const float* y, long long rows, int cols, long long inner) { \
+    const Size row = warp_row(), at = start_of(row, cols, inner);                                                   \
+    if (row < rows) OP::backward<Warp>(dx + at, dy + at, y + at, cols, inner);                                      \
+  }                                                                                                                 \
+  extern "C" __global__ void __launch_bounds__(256)                                                                 \
+      NAME##_backward_block(float* dx, const float* dy, const float* y, int cols, long long inner) {                \
+    const Size at = start_of(blockIdx.x, cols, inner);                                                              \
+    OP::backward<Block>(dx + at, dy + at, y + at, cols, inner);                                                     \
   }
 
 ROWS(softmax, Softmax)

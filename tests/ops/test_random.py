@@ -8,6 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad.backend import cpu
 from minigrad.kernel import KERNELS
+from minigrad.ops import random
 from minigrad.random import philox
 
 N = 100_000
@@ -118,6 +119,18 @@ def test_normals_of_tensors():
     x = mg.normal(mean, std)
     assert (x.shape, x[0].tolist()) == ((2, 2), [0.0, 100.0])
     assert mg.normal(mean).shape == mg.normal(0.0, mean).shape == (2,)
+
+
+@pytest.mark.parametrize("dtype", [mg.float32, mg.float64, mg.float16, mg.bfloat16])
+@pytest.mark.parametrize("shape", [(random.PIECE + 5,), (3, random.PIECE - 1)])
+def test_fills_by_pieces_take_the_stream_as_one_draw_would(shape, dtype):
+    g, h = (mg.Generator().manual_seed(3) for _ in range(2))
+    for draw, fill in (("normal", "normal_"), ("uniform", "uniform_")):
+        x = getattr(mg.zeros(shape, dtype=dtype), fill)(-0.5, 2.0, generator=g)
+        scale = 2.5 if draw == "uniform" else 2.0
+        expected = (getattr(h, draw)(shape, dtype) * scale + -0.5).astype(dtype)
+        assert x.array.tobytes() == expected.tobytes()
+    assert g.get_state().tolist() == h.get_state().tolist()
 
 
 def test_the_tails_of_the_normal_are_there():
