@@ -6,7 +6,9 @@ from minigrad.cuda.launches.rows import ROWS_PER_BLOCK
 
 @launches
 def embedding_forward(y, weight, index):
-    n, cols = y.shape
+    (n, cols), rows = y.shape, weight.shape[0]
+    if n and not 0 <= index.min() <= index.max() < rows:
+        raise IndexError(f"[embedding] index out of range for a table of {rows} rows, expected 0 to {rows - 1}")
     yield Launch("embedding_forward", min(blocks_for(n * cols, 256), 4096), 256, (y, weight, index, n, cols))
 
 
