@@ -81,7 +81,8 @@ class Attention(Op):
             s = s + mask
         xp = array_module(s.array)
         if causal:
-            s = masked_fill(s, wrap(~xp.tri(*s.shape[-2:], dtype=bool)), -math.inf)
+            later = wrap(~xp.tri(*s.shape[-2:], dtype=bool)).to(device=s.device)
+            s = masked_fill(s, later, -math.inf)
         blind = wrap(s.array.max(-1, keepdims=True, initial=-xp.inf) == -xp.inf)
         p = masked_fill(softmax(masked_fill(s, blind, 0), -1), blind, 0)
         return matmul(dropout(p, dropout_p), v)
