@@ -61,10 +61,14 @@ NORMS = [
     ("clip_norm", lists(*SIZES), np.full((), 0.5, np.float32), 2.0),
 ]
 ROWS = [
-    ("softmax_forward", blank(3, 1500), numbers(3, 1500)),
-    ("softmax_backward", blank(2, 1025), numbers(2, 1025), numbers(2, 1025)),
-    ("log_softmax_forward", blank(2, 1025), numbers(2, 1025)),
-    ("log_softmax_backward", blank(2, 1025), numbers(2, 1025), numbers(2, 1025)),
+    ("softmax_forward", blank(3, 1500, 1), numbers(3, 1500, 1)),
+    ("softmax_forward", blank(2, 9, 3), numbers(2, 9, 3)),
+    ("softmax_backward", blank(2, 9, 3), numbers(2, 9, 3), numbers(2, 9, 3)),
+    ("log_softmax_forward", blank(2, 1025, 2), numbers(2, 1025, 2)),
+    ("log_softmax_backward", blank(2, 1025, 2), numbers(2, 1025, 2), numbers(2, 1025, 2)),
+    ("softmax_backward", blank(2, 1025, 1), numbers(2, 1025, 1), numbers(2, 1025, 1)),
+    ("log_softmax_forward", blank(2, 1025, 1), numbers(2, 1025, 1)),
+    ("log_softmax_backward", blank(2, 1025, 1), numbers(2, 1025, 1), numbers(2, 1025, 1)),
     ("layer_norm_forward", blank(2, 1030), blank(2), blank(2), numbers(2, 1030), numbers(1030), None, 1e-5),
     ("layer_norm_backward", blank(40, 1030), blank(1030), blank(1030), numbers(40, 1030), numbers(40, 1030),
      numbers(1030), numbers(40), numbers(40)),

@@ -19,8 +19,8 @@ EMBEDDING = ("embedding_backward", blank(57, 45), numbers(200, 45), INDEX)
 COLUMNS = ("layer_norm_backward", blank(9, 70), blank(70), None, numbers(9, 70), numbers(9, 70), None, numbers(9),
            numbers(9))  # fmt: skip
 SUM = ("sum_forward", blank(2, 70), numbers(2, 19, 70))
-SOFTMAX = ("softmax_forward", blank(2, 1500), numbers(2, 1500))
-SHORT_ROWS = ("softmax_forward", blank(3, 7), numbers(3, 7))
+SOFTMAX = ("softmax_forward", blank(2, 1500, 1), numbers(2, 1500, 1))
+SHORT_ROWS = ("softmax_forward", blank(3, 7, 1), numbers(3, 7, 1))
 
 MUTANTS = [  # name, file, text, its replacement, run, kind of fault
     ("no barrier before a block's parts are written", "common.cuh",
@@ -48,7 +48,7 @@ MUTANTS = [  # name, file, text, its replacement, run, kind of fault
      ("max_forward", blank(3, 1), blank(3, 1, dtype=np.int64), numbers(3, 5, 1)), "out of bounds"),
     ("columns that are not there", "norm.cuh", "r < rows && c < cols;", "r < rows;", COLUMNS, "out of bounds"),
     ("no barrier between the parts of a gradient", "norm.cuh", "  __syncthreads();\n", "", COLUMNS, "uninitialised"),
-    ("a wrong stride of rows", "softmax.cu", "y + row * cols,", "y + row * (cols + 1),", SHORT_ROWS, "out of bounds"),
+    ("a wrong stride of rows", "softmax.cu", "row / inner * inner * cols", "row / inner * inner * (cols + 1)", SHORT_ROWS, "out of bounds"),
     ("indices that are not there", "embedding.cu", "begin + lane < n && ", "", EMBEDDING, "out of bounds"),
     ("stores without a bound", "embedding.cu", "if (column < cols) dw", "dw", EMBEDDING, "race"),
     ("the last elements of a stream", "random.cu", "if (first + i < n) f", "f", ("uniform_fill", blank(1025), 7, 3),
