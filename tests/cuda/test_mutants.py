@@ -48,7 +48,7 @@ MUTANTS = [  # name, file, text, its replacement, run, kind of fault
      ("max_forward", blank(3, 1), blank(3, 1, dtype=np.int64), numbers(3, 5, 1)), "out of bounds"),
     ("columns that are not there", "norm.cuh", "r < rows && c < cols;", "r < rows;", COLUMNS, "out of bounds"),
     ("no barrier between the parts of a gradient", "norm.cuh", "  __syncthreads();\n", "", COLUMNS, "uninitialised"),
-    ("a wrong stride of rows", "softmax.cu", "row / inner * inner * cols", "row / inner * inner * (cols + 1)", SHORT_ROWS, "out of bounds"),
+    ("a wrong stride of rows", "softmax.cu", "inner * cols +", "inner * (cols + 1) +", SHORT_ROWS, "out of bounds"),
     ("indices that are not there", "embedding.cu", "begin + lane < n && ", "", EMBEDDING, "out of bounds"),
     ("stores without a bound", "embedding.cu", "if (column < cols) dw", "dw", EMBEDDING, "race"),
     ("the last elements of a stream", "random.cu", "if (first + i < n) f", "f", ("uniform_fill", blank(1025), 7, 3),
