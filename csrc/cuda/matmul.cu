@@ -5,6 +5,11 @@
 
 #include "gemm.cuh"
 
+// Steps in elements; a batch step of 0 is one matrix for all.
+struct Operands {
+  long long a_batch, a_row, a_column, b_batch, b_row, b_column;
+};
+
 extern "C" __global__ void __launch_bounds__(256)
     matmul_forward_naive(float* y, const float* a, const float* b, long long batch, int m, int n, int k,
                          const Operands steps) {
@@ -18,7 +23,20 @@ extern "C" __global__ void __launch_bounds__(256)
   y[i] = sum;
 }
 
-extern "C" __global__ void __launch_bounds__(256)
-    matmul_forward_tiled(float* y, const float* a, const float* b, int m, int n, int k, const Operands steps) {
-  gemm(y, a, b, m, n, k, steps, [](float sum, int, int) { return sum; });
-}
+// The matrices lie in rows or, where they are transposed, in columns: neighbours in memory are loaded by neighbours.
+#define TILED(NAME, A, B)                                                                         \
+  extern "C" __global__ void __launch_bounds__(256)                                               \
+      NAME(float* y, const float* a, const float* b, int m, int n, int k, const Operands steps) { \
+    a += blockIdx.z * steps.a_batch;                                                              \
+    b += blockIdx.z * steps.b_batch;                                                              \
+    y += static_cast<Size>(blockIdx.z) * m * n;                                                   \
+    gemm<A, B>(                                                                                   \
+        m, n, k, [&](int row, int d) { return a[row * steps.a_row + d * steps.a_column]; },       \
+        [&](int d, int column) { return b[d * steps.b_row + column * steps.b_column]; },          \
+        [&](float sum, int row, int column) { y[static_cast<Size>(row) * n + column] = sum; });   \
+  }
+
+TILED(matmul_forward_tiled_rows_rows, Along::depth, Along::width)
+TILED(matmul_forward_tiled_rows_columns, Along::depth, Along::depth)
+TILED(matmul_forward_tiled_columns_rows, Along::width, Along::width)
+TILED(matmul_forward_tiled_columns_columns, Along::width, Along::depth)

@@ -54,16 +54,21 @@ namespace {
 constexpr size_t kPage = 4096, kStack = 33 * kPage;
 constexpr int kStacks = 1024;
 char* stacks;
-std::vector<int> unused;
+std::vector<int> unused;  // taken from the end, so that new ones are taken in order
+int opened;
 
+// Address space for all, memory for a stack when it is first taken; its lowest page stays closed.
 int take_stack() {
   if (!stacks) {
-    stacks = static_cast<char*>(
-        mmap(nullptr, kStack * kStacks, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
-    for (int i = kStacks; i-- > 0; unused.push_back(i)) mprotect(stacks + i * kStack, kPage, PROT_NONE);
+    stacks = static_cast<char*>(mmap(nullptr, kStack * kStacks, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    for (int i = kStacks; i-- > 0;) unused.push_back(i);
   }
   const int stack = unused.back();
   unused.pop_back();
+  if (stack >= opened) {
+    mprotect(stacks + stack * kStack + kPage, kStack - kPage, PROT_READ | PROT_WRITE);
+    opened = stack + 1;
+  }
   return stack;
 }
 

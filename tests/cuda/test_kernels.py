@@ -94,12 +94,27 @@ PRODUCTS = [
     ("matmul_forward", blank(65, 70), numbers(65, 33), numbers(33, 70), False, False),
     ("matmul_forward", blank(2, 66, 40), numbers(2, 17, 66), numbers(1, 40, 17), True, True),
     ("matmul_forward", blank(3, 5, 4), numbers(1, 5, 7), numbers(3, 7, 4), False, False),
+    ("matmul_forward", blank(40, 40), numbers(19, 40), numbers(19, 40), True, False),
+    ("matmul_forward", blank(40, 40), numbers(40, 19), numbers(40, 19), False, True),
     ("matmul_forward", blank(70, 20), numbers(70, 0), numbers(0, 20), False, False),
     ("linear_forward", blank(70, 65), numbers(70, 20), numbers(65, 20), numbers(65)),
     ("linear_relu_forward", blank(3, 65), numbers(3, 20), numbers(65, 20), None),
     ("linear_relu_backward", blank(20, 40), blank(40), numbers(20, 40), numbers(20, 40)),
     ("linear_backward_bias", blank(40), numbers(21, 40)),
 ]
+WINDOWS = 2, 1, 1, 2, 2, 1, 2  # strides, paddings, dilations, groups
+IMAGES = [
+    ("conv2d_forward", blank(2, 6, 4, 6), numbers(2, 4, 9, 4), numbers(6, 2, 3, 3), numbers(6), *WINDOWS),
+    ("conv2d_backward_input", blank(2, 4, 9, 4), numbers(2, 6, 4, 6), numbers(6, 2, 3, 3), *WINDOWS),
+    ("conv2d_backward_weight", blank(6, 2, 3, 3), blank(6), numbers(2, 6, 4, 6), numbers(2, 4, 9, 4), *WINDOWS),
+    ("max_pool2d_forward", blank(3, 4, 9), blank(3, 4, 9, dtype=np.int64), numbers(3, 9, 10), 3, 2, 2, 1, 1, 0, 1, 1),
+    ("max_pool2d_backward", blank(3, 5, 4), numbers(3, 9, 10), rng.integers(0, 20, (3, 9, 10))),
+    ("batch_norm_forward", blank(5, 3, 70), blank(3), blank(3), numbers(5, 3, 70), numbers(3), None, 1e-5),
+    ("batch_norm_apply", blank(5, 3, 70), numbers(5, 3, 70), numbers(3), numbers(3) ** 2, None, numbers(3), 1e-5),
+    ("batch_norm_backward", blank(5, 3, 70), blank(3), None, numbers(5, 3, 70), numbers(5, 3, 70), numbers(3),
+     numbers(3), numbers(3) ** 2, 1e-5),
+    ("batch_norm_track", numbers(300), numbers(300), numbers(300), numbers(300), 0.1, 1.5),
+]  # fmt: skip
 INDEX = rng.integers(0, 50, 200)
 OTHERS = [
     ("embedding_forward", blank(200, 45), numbers(50, 45), INDEX),
@@ -112,7 +127,7 @@ OTHERS = [
     ("exp_forward", blank(4, 300), numbers(4, 300)),
     ("add_forward", blank(2, 3, 2, 3, 2, 3, 2, 3), numbers(3, 1, 3, 1, 3, 1, 3), numbers(2, 1, 2, 1, 2, 1, 2, 1)),
 ]
-CASES = [*OPTIMIZERS, *NORMS, *ROWS, *REDUCTIONS, *PRODUCTS, *OTHERS]
+CASES = [*OPTIMIZERS, *NORMS, *ROWS, *REDUCTIONS, *PRODUCTS, *IMAGES, *OTHERS]
 
 
 @pytest.mark.parametrize("mode, order", [("check", "forward"), ("fast", "reverse"), ("fast", "random")])

@@ -31,4 +31,5 @@ def matmul_forward(y, a, b, transpose_a, transpose_b):
         args = (y, a, b, batch, m, n, k, steps)
         yield Launch("matmul_forward_naive", blocks_for(batch * m * n, 256), 256, args)
     else:
-        yield Launch("matmul_forward_tiled", tiles(m, n, batch), 256, (y, a, b, m, n, k, steps))
+        name = "matmul_forward_tiled" + "".join("_columns" if t else "_rows" for t in (transpose_a, transpose_b))
+        yield Launch(name, tiles(m, n, batch), 256, (y, a, b, m, n, k, steps))

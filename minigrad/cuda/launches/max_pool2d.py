@@ -1,0 +1,23 @@
+"""max_pool2d: a thread for each window, and back a warp for each plane."""
+
+import numpy as np
+
+from minigrad.cuda import simulator
+from minigrad.cuda.launches import Launch, blocks_for, launches
+from minigrad.cuda.launches.rows import ROWS_PER_BLOCK
+
+NAMES = ["h", "w", "oh", "ow", "kh", "kw", "stride_h", "stride_w", "pad_h", "pad_w", "dil_h", "dil_w"]
+simulator.structures["Pooling"] = pooling_type = np.dtype([(name, "i4") for name in NAMES])
+
+
+@launches
+def max_pool2d_forward(y, index, x, *numbers):
+    sizes = np.array((*x.shape[1:], *y.shape[1:], *numbers), pooling_type)
+    yield Launch("max_pool2d_forward", blocks_for(y.size, 256), 256, (y, index, x, len(x), sizes))
+
+
+@launches
+def max_pool2d_backward(dx, dy, index):
+    planes, pixels, outputs = len(dx), dx[0].size if len(dx) else 0, dy[0].size if len(dy) else 0
+    args = (dx, dy, index, planes, outputs, pixels)
+    yield Launch("max_pool2d_backward", blocks_for(planes, ROWS_PER_BLOCK), 32 * ROWS_PER_BLOCK, args)
