@@ -55,6 +55,8 @@ def prod_backward(dx, dy, x):
 
 def as_dims(op, dim, ndim):
     """The dimensions to reduce, sorted; all for None. Errors: IndexError out of range, RuntimeError for one twice."""
+    if type(dim) is int and -ndim <= dim < ndim:  # the everyday case
+        return (dim % ndim,)
     if dim is None or dim == ():
         return tuple(range(ndim))
     dims = sorted(check_dim(op, d, ndim) for d in (dim if isinstance(dim, (tuple, list)) else (dim,)))
@@ -175,12 +177,12 @@ class Prod(Reduction):
 
 def _summed(op, cls, input, dim, keepdim, dtype, floats=False):
     check_tensor(op, input)
-    if floats and not is_floating(dtype or input.dtype):
-        raise RuntimeError(
-            f"[{op}] the result must be floating, found dtype {dtype or input.dtype}: pass dtype=minigrad.float32"
-        )
-    target = dtype or (input.dtype if is_floating(input.dtype) else int64)
-    input = input if input.dtype == target else input.to(target)
+    target = dtype or input.array.dtype
+    if not is_floating(target):
+        if floats:
+            raise RuntimeError(f"[{op}] the result must be floating, found dtype {target}: pass dtype=minigrad.float32")
+        target = dtype or int64
+    input = input if input.array.dtype is target else input.to(target)
     return cls.apply(input, as_dims(op, dim, input.ndim), keepdim)
 
 
