@@ -97,7 +97,7 @@ __device__ __forceinline__ float power_slope(float x, float e) { return e == 0.0
   struct NAME##_formula {                                                                                          \
     __device__ __forceinline__ T operator()(float a, float b, float p, float q) const { return FORMULA; }          \
   };                                                                                                               \
-  extern "C" __global__ void __launch_bounds__(256)                                                                \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                             \
       NAME(T* y, const float* a, const float* b, float p, float q, long long n) {                                  \
     map(y, a, b, p, q, n, NAME##_formula());                                                                       \
   }                                                                                                                \

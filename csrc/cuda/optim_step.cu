@@ -35,8 +35,9 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // lists: parameters, mean squares, mean gradients or null, momentum buffers or null, gradients
-extern "C" __global__ void __launch_bounds__(256) rmsprop_step(const Tensors tensors, float lr, float alpha, float eps,
-                                                               float weight_decay, float momentum, bool maximize) {
+extern "C" __global__ void __launch_bounds__(256, 4)
+    rmsprop_step(const Tensors tensors, float lr, float alpha, float eps, float weight_decay, float momentum,
+                 bool maximize) {
   for_chunk(tensors, [=](Size i, float* const* a) {
     float d = descent(a[0][i], a[4][i], weight_decay, maximize);
     float variance = a[1][i] = alpha * a[1][i] + (1.0f - alpha) * d * d;
@@ -52,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(256) rmsprop_step(const Tensors ten
 
 // lists: parameters, mean gradients, mean squares, their largest values or null, gradients. `shrink` is what decoupled
 // weight decay leaves of a parameter; `step` and `root` are lr and the root of the mean squares, corrected for bias.
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 4)
     adam_step(const Tensors tensors, float step, float root, float beta1, float beta2, float eps, float weight_decay,
               float shrink, bool maximize) {
   for_chunk(tensors, [=](Size i, float* const* a) {

@@ -83,7 +83,7 @@ def library(text, name, mode):
 
     Errors: CompileError, with what the compiler said.
     """
-    files = {name: text, **_headers(text)}
+    files = with_headers(text, name)
     key = _key(mode, *[f"{n}\n{t}" for n, t in sorted(files.items())])
     target = cache_folder() / f"{Path(name).stem}-{mode}-{key}.so"
     if not target.exists():
@@ -95,9 +95,9 @@ def library(text, name, mode):
     return target
 
 
-def _headers(text):
-    """The files that a kernel file includes, and they in turn: {name: text}."""
-    found, names = {}, included(text)
+def with_headers(text, name):
+    """{name: text} of a kernel file, the files that it includes, and they in turn."""
+    found, names = {name: text}, included(text)
     while names:
         name = names.pop()
         path = kernel_folder() / name

@@ -1,0 +1,63 @@
+"""`python -m minigrad.cuda build`: compile all kernels ahead for the architectures of GPUs.
+`python -m minigrad.cuda budget --check`: hold registers, shared memory and spills against csrc/cuda/budget.csv.
+"""
+
+import argparse
+import sys
+import time
+
+from minigrad.cuda import budget, cubin
+
+
+def run_build(args):
+    begin = time.perf_counter()
+    made = cubin.build_all(args.files, args.arch, args.tool, args.jobs)
+    for stem in dict.fromkeys(stem for stem, _ in made):
+        seconds = [made[stem, arch].seconds for arch in args.arch]
+        took = f"{sum(seconds):.2f} s" if sum(seconds) else "lay there already"
+        print(f"{stem}.cu: {took}")
+    tool = cubin.chosen(args.tool)
+    where = f"for sm_{', sm_'.join(args.arch)} by {tool} {cubin.version(tool)}"
+    print(f"{len(made)} cubins {where} in {time.perf_counter() - begin:.1f} s, in {cubin.folder()}")
+
+
+def run_budget(args):
+    found = budget.measured(args.files, args.arch, args.tool, args.jobs)
+    if args.write:
+        budget.write(found)
+        print(f"{len(found)} kernels written to {budget.path()}")
+    wrong = list(budget.complaints(found, budget.read()))
+    print("\n".join(wrong) or f"{len(found)} kernels keep within {budget.path()}")
+    return 1 if wrong else 0
+
+
+def parser():
+    top = argparse.ArgumentParser(
+        prog="python -m minigrad.cuda", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = top.add_subparsers(required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("files", nargs="*", metavar="FILE", help="names of files in csrc/cuda, as softmax; all")
+    common.add_argument("--arch", type=lambda text: text.split(","), default=list(cubin.ARCHITECTURES))
+    common.add_argument("--tool", choices=cubin.TOOLS, help="the compiler; NVRTC where it is there, else nvcc")
+    common.add_argument("--jobs", type=int, help="how many compilers at a time; as many as cores")
+    build = commands.add_parser("build", parents=[common], help="compile kernels to cubins")
+    build.set_defaults(run=run_build)
+    budgets = commands.add_parser("budget", parents=[common], help="hold kernels to their budgets")
+    budgets.add_argument("--check", action="store_true", help="as it is without --write")
+    budgets.add_argument("--write", action="store_true", help="make what is found the budgets: of all files")
+    budgets.set_defaults(run=run_budget)
+    return top
+
+
+def main(argv=None):
+    args = parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except (RuntimeError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
