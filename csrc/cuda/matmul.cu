@@ -25,7 +25,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // The matrices lie in rows or, where they are transposed, in columns: neighbours in memory are loaded by neighbours.
 #define TILED(NAME, A, B)                                                                         \
-  extern "C" __global__ void __launch_bounds__(256)                                               \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                            \
       NAME(float* y, const float* a, const float* b, int m, int n, int k, const Operands steps) { \
     a += blockIdx.z * steps.a_batch;                                                              \
     b += blockIdx.z * steps.b_batch;                                                              \

@@ -113,7 +113,7 @@ def build_all(files=None, architectures=ARCHITECTURES, tool=None, workers=None):
     tool = chosen(tool)
     rows = [(stem, arch) for stem in files or stems() for arch in architectures]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        return dict(zip(rows, pool.map(lambda row: cubin_of_file(*row, tool), rows), strict=True))
+        return dict(zip(rows, pool.map(lambda row: cubin_of_file(row[0], row[1], tool), rows), strict=True))
 
 
 def folder():

@@ -58,9 +58,9 @@ def test_a_warning_is_an_error(tool):
 
 def test_without_a_compiler_the_error_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(cubin, "version", lambda tool: None)
-    with pytest.raises(RuntimeError, match="neither NVRTC nor nvcc is there .*: pip install nvidia-cuda-nvrtc"):
+    with pytest.raises(RuntimeError, match=r"neither NVRTC nor nvcc is there .*: pip install nvidia-cuda-nvrtc"):
         cubin.cubin(SCALE, "scale.cu", "90")
-    with pytest.raises(RuntimeError, match="nvcc is there .*: a CUDA toolkit"):
+    with pytest.raises(RuntimeError, match=r"nvcc is there .*: a CUDA toolkit"):
         cubin.chosen("nvcc")
     with pytest.raises(ValueError, match="unknown compiler 'gcc'"):
         cubin.chosen("gcc")
