@@ -115,6 +115,16 @@ IMAGES = [
      numbers(3), numbers(3) ** 2, 1e-5),
     ("batch_norm_track", numbers(300), numbers(300), numbers(300), numbers(300), 0.1, 1.5),
 ]  # fmt: skip
+QKV = numbers(2, 3, 37, 40), numbers(2, 3, 50, 40), numbers(2, 3, 50, 20)
+SEEN = blank(2, 3, 37, 20), blank(2, 3, 37, dtype=np.float64)
+KERNELS["attention_forward"].reference(*SEEN, *QKV, None, 0.3, True)
+HEADS = numbers(2, 5, 3, 300).swapaxes(1, 2)  # (batch, heads, rows, columns) that lie row by row
+ATTENTION = [
+    ("attention_forward", blank(2, 3, 37, 20), blank(2, 3, 37, dtype=np.float64), *QKV, None, 0.3, True),
+    ("attention_forward", blank(2, 3, 5, 300), blank(2, 3, 5, dtype=np.float64), HEADS, HEADS, HEADS,
+     np.broadcast_to(numbers(3, 1, 5), (2, 3, 5, 5)), 0.1, False),
+    ("attention_backward", *map(np.zeros_like, QKV), numbers(2, 3, 37, 20), *SEEN, *QKV, None, 0.3, True),
+]  # fmt: skip
 INDEX = rng.integers(0, 50, 200)
 OTHERS = [
     ("embedding_forward", blank(200, 45), numbers(50, 45), INDEX),
@@ -127,7 +137,7 @@ OTHERS = [
     ("exp_forward", blank(4, 300), numbers(4, 300)),
     ("add_forward", blank(2, 3, 2, 3, 2, 3, 2, 3), numbers(3, 1, 3, 1, 3, 1, 3), numbers(2, 1, 2, 1, 2, 1, 2, 1)),
 ]
-CASES = [*OPTIMIZERS, *NORMS, *ROWS, *REDUCTIONS, *PRODUCTS, *IMAGES, *OTHERS]
+CASES = [*OPTIMIZERS, *NORMS, *ROWS, *REDUCTIONS, *PRODUCTS, *IMAGES, *ATTENTION, *OTHERS]
 
 
 @pytest.mark.parametrize("mode, order", [("check", "forward"), ("fast", "reverse"), ("fast", "random")])
