@@ -5,12 +5,14 @@
 //
 //   forward          conv2d_sweep.h: tiles of output channels by vectors of pixels
 //   backward_input   the same from dy, the weights turned; with a stride, once for each remainder of the position
-//   backward_weight  conv2d_outer.h: tiles of taps by vectors of output channels, over a turned copy of dy
+//   backward_weight  conv2d_outer.h: tiles of taps by vectors of output channels, over a turned copy of dy;
+//                    conv2d_inner.h where windows hold few elements: scalar products with dy as it lies
 //
 // Windows of 3 x 3 side by side, over many channels, need a quarter of the products: conv2d_winograd.h. Channels that
 // do not see each other go plane by plane: conv2d_depthwise.h.
 
 #include "cpu/conv2d_depthwise.h"
+#include "cpu/conv2d_inner.h"
 #include "cpu/conv2d_outer.h"
 #include "cpu/conv2d_sweep.h"
 #include "cpu/conv2d_winograd_run.h"
@@ -128,6 +130,8 @@ void conv2d_backward_weight(Out<float> dw, Maybe<Out<float>> db, In<float> dy, I
                                 dy.data};
   if (depthwise::pays(g.ins, g.outs, x.shape[2] * x.shape[3]))
     depthwise::weight_gradient(gradient, dw.data, db.data);
+  else if (inner::pays(gradient))
+    inner::weight_gradient(gradient, dw.data, db.data);
   else
     weight_gradient(gradient, dw.data, db.data);
 }

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "cpu/conv2d_outer.h"
+#include "cpu/conv2d_inner.h"
 #include "cpu/conv2d_sweep.h"
 
 namespace minigrad::conv::depthwise {
@@ -144,12 +144,7 @@ inline void add_plane(const Frame& f, const float* frame, const float* dy, float
     choose_taps(count, std::make_integer_sequence<int, kSums>{})(f, f.offset.data() + first, frame, dy,
                                                                  sums + first * W);
   }
-  VFloat total = VFloat::load(sums + taps * W);
-  const Size n = f.rows.out * f.cols.out;
-  Size i = 0;
-  for (; i + W <= n; i += W) total += VFloat::load(dy + i);
-  if (i < n) total += VFloat::load(dy + i, n - i);
-  total.store(sums + taps * W);
+  inner::add_level(dy, f.rows.out * f.cols.out, sums + taps * W);
 }
 
 // dw (groups, taps) and db (groups), from partial sums (chunks of images, groups, taps + 1).
@@ -173,15 +168,7 @@ inline void weight_gradient(const WeightGradient& g, float* dw, float* db) {
       for (Size k = 0; k <= taps; ++k) partial[task * (taps + 1) + k] = sum(VFloat::load(sums + k * W));
     }
   });
-  for (Size group = 0; group < g.groups; ++group)
-    for (Size k = 0; k <= taps; ++k) {
-      double total = 0;
-      for (Size chunk = 0; chunk < chunks; ++chunk) total += partial[(chunk * g.groups + group) * (taps + 1) + k];
-      if (k < taps)
-        dw[group * taps + k] = static_cast<float>(total);
-      else if (db)
-        db[group] = static_cast<float>(total);
-    }
+  inner::combine(partial.data(), chunks, g.groups, taps, dw, db);
 }
 
 }  // namespace minigrad::conv::depthwise

@@ -153,11 +153,13 @@ VFloat split(const float* dy, const uint8_t* code, Size squares, float* parts) {
     if (lanes < W) std::copy_n(code + s, lanes, few);
     const VFloat g = lanes == W ? VFloat::load(dy + s) : VFloat::load(dy + s, lanes);
     const auto from = squares::Codes<W>::load(lanes == W ? code + s : few);
+    VFloat part[kCorners];
+    MINIGRAD_UNROLL
     for (int c = 0; c < kCorners; ++c) {
-      const VFloat part = squares::where_code(from, c, g);
-      part.store(parts + c * step + s);
-      total += part;
+      part[c] = squares::where_code(from, c, g);
+      part[c].store(parts + c * step + s);
     }
+    total += (part[0] + part[1]) + (part[2] + part[3]);
   }
   return total;
 }
