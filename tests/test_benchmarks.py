@@ -30,6 +30,7 @@ from benchmarks import (
     table,
     workloads,
 )
+from benchmarks.ladder.gemm import run as gemm_ladder
 
 native = pytest.mark.skipif(not cpu.kernels(), reason="the C++ extension is not built")
 
@@ -341,3 +342,19 @@ def test_plot(tmp_path):
     table.write(rows, tmp_path / "a.csv")
     assert command.main(["--from", str(tmp_path / "a.csv"), "--plot", str(tmp_path / "a.png")]) == 0
     assert (tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
+
+
+# The ladders ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(gemm_ladder.compiler() is None, reason="no C++ compiler")
+def test_the_steps_of_the_gemm_ladder_are_right_and_timed(capsys):
+    assert gemm_ladder.main(["--quick"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"| {step} |" in shown for step in [*gemm_ladder.STEPS, "minigrad"])
+
+
+def test_a_wrong_step_is_found():
+    a, b = gemm_ladder.operands(3, 4, 5)
+    with pytest.raises(AssertionError, match="the product is wrong"):
+        gemm_ladder.check(lambda: a @ b + 1, a, b)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 
 #include "cpu/array.h"
 #include "cpu/parallel.h"
@@ -15,18 +16,14 @@ namespace halves {
 // Bytes with a sign: every lane takes the word its byte lies in and moves it to the top and down again. Compilers make
 // a mess of the plain conversion.
 inline VFloat widen(const int8_t* p) {
-  if constexpr (kLanes < 4) {
-    return VFloat(static_cast<float>(*p));
-  } else {
-    int32_t word[kLanes], shift[kLanes];
-    for (int i = 0; i < kLanes; i += 4) {
-      int32_t four;
-      std::memcpy(&four, p + i, sizeof four);
-      for (int j = 0; j < 4; ++j) word[i + j] = four, shift[i + j] = 24 - 8 * j;
-    }
-    const VInt top(VInt::load(word).v << VInt::load(shift).v);
-    return convert<float>(top >> 24);
+  int32_t word[kLanes], shift[kLanes];
+  for (int i = 0; i < kLanes; i += 4) {
+    int32_t four = 0;
+    std::memcpy(&four, p + i, std::min(4, kLanes));
+    for (int j = 0; j < std::min(4, kLanes); ++j) word[i + j] = four, shift[i + j] = 24 - 8 * j;
   }
+  const VInt top(VInt::load(word).v << VInt::load(shift).v);
+  return convert<float>(top >> 24);
 }
 
 template <int N>
@@ -98,6 +95,26 @@ void store_bits(Simd<uint16_t> x, H* p, Size n) {
 inline void store(VFloat x, float* p, Size n = kAll) { n == kAll ? x.store(p) : x.store(p, n); }
 inline void store(VFloat x, BFloat16* p, Size n = kAll) { store_bits(to_bfloat16(x), p, n); }
 inline void store(VFloat x, Float16* p, Size n = kAll) { store_bits(to_float16(x), p, n); }
+
+// Four vectors of weights at a time. Of bytes, four lie in each lane, and those of one place in all the lanes come out
+// together: what they are multiplied with is put in that order once.
+constexpr Size kRun = 4 * kLanes;
+template <class W>
+constexpr bool kTurned = std::is_same_v<W, int8_t>;
+
+template <class W>
+MINIGRAD_INLINE void load_run(const W* p, VFloat (&out)[4]) {
+  if constexpr (kTurned<W>) {
+    const VInt words = VInt::load(reinterpret_cast<const int32_t*>(p));
+    for (int i = 0; i < 4; ++i) out[i] = convert<float>((words << (24 - 8 * i)) >> 24);
+  } else {
+    for (int i = 0; i < 4; ++i) out[i] = load(p + i * kLanes);
+  }
+}
+inline void order_run(float* out, const float* x, Size n) {
+  for (Size top = 0; top + kRun <= n; top += kRun)
+    for (Size i = 0; i < kRun; ++i) out[top + i % 4 * kLanes + i / 4] = x[top + i];
+}
 
 // out = x, of another width.
 template <class To, class From>
