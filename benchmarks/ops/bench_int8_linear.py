@@ -3,6 +3,8 @@
 PyTorch's (`quantize_dynamic`) rounds the inputs to bytes too, and multiplies whole numbers.
 """
 
+import warnings
+
 import numpy as np
 
 from benchmarks.ops import Step
@@ -15,7 +17,8 @@ def layers(rows, k, n, quantized):
         if hasattr(fw.nn, "Int8Linear"):
             layer = fw.nn.Int8Linear.from_linear(layer)
         elif quantized:
-            layer = fw.ao.quantization.quantize_dynamic(fw.nn.Sequential(layer), {fw.nn.Linear})
+            with warnings.catch_warnings(action="ignore"):  # it is to move to another package
+                layer = fw.ao.quantization.quantize_dynamic(fw.nn.Sequential(layer), {fw.nn.Linear})
         return lambda: layer(x)
 
     rival = "quantize_dynamic" if quantized else "float32 Linear"
@@ -23,5 +26,13 @@ def layers(rows, k, n, quantized):
     return Step(f"Int8Linear {rows}x{k}x{n} against {rival}", make, moved, 2 * rows * k * n)
 
 
-SHAPES = [(1, 768, 768), (1, 768, 3072), (1, 3072, 768), (1, 768, 50257), (4, 768, 3072), (128, 768, 3072)]
+SHAPES = [
+    (1, 128, 256),
+    (1, 768, 768),
+    (1, 768, 3072),
+    (1, 3072, 768),
+    (1, 768, 50257),
+    (4, 768, 3072),
+    (128, 768, 3072),
+]
 ROWS = [layers(*shape, quantized) for shape in SHAPES for quantized in (False, True)]
