@@ -1,6 +1,4 @@
-"""linear: the layer with its bias, of the workloads' shapes and for few rows; with what follows it in a Sequential;
-of two-byte floats.
-"""
+"""linear: the layer with its bias, of the workloads' shapes and for few rows; of two-byte floats."""
 
 import numpy as np
 
@@ -12,14 +10,8 @@ def linear(m, k, n, grad=True):
     return Op(f"linear {m}x{k}x{n}", call, [(m, k), (n, k), (n,)], named=True, flops=2 * m * k * n, grad=grad)
 
 
-def followed(m, k, n, name):
-    layers = lambda fw: [fw.nn.Linear(k, n), getattr(fw.nn, name)()]  # noqa: E731
-    return Op(f"Linear({k}, {n}) + {name}", layers, [(m, k)], layers=True, flops=2 * m * k * n)
-
-
 ROWS = [linear(*shape) for shape in ((64, 784, 256), (64, 128, 10), (1024, 256, 1024), (2048, 192, 768))]
 ROWS += [linear(m, 768, 768, grad=False) for m in (1, 4, 16)]
-ROWS += [followed(64, 784, 256, "ReLU"), followed(1024, 256, 1024, "GELU"), followed(64, 128, 10, "ReLU")]
 
 
 def halves(m, k, n, dtype):
