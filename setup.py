@@ -25,6 +25,7 @@ if X86 and not MSVC:
 
 if wanted := os.environ.get("MINIGRAD_BUILD"):
     ISAS = {isa: ISAS[isa] for isa in wanted.split(",")}
+EXTRA = os.environ.get("MINIGRAD_FLAGS", "").split()  # for the compiler and the linker: sanitizers, debugging
 
 # csrc/cuda and csrc/cuda_sim are compiled when they are first used, where they are used: the wheel has their text.
 TEXTS = [path for folder in ("cuda", "cuda_sim") for path in sorted(Path("csrc", folder).rglob("*")) if path.is_file()]
@@ -84,8 +85,8 @@ def extension(isa, flags):
         depends=HEADERS,
         include_dirs=["csrc", pybind11.get_include(), numpy.get_include()],
         define_macros=[("MINIGRAD_ISA", isa)],
-        extra_compile_args=FLAGS + flags,
-        extra_link_args=[] if MSVC else ["-pthread"],
+        extra_compile_args=FLAGS + flags + EXTRA,
+        extra_link_args=EXTRA if MSVC else ["-pthread", *EXTRA],
         language="c++",
         optional=True,
     )

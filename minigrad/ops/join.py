@@ -9,7 +9,7 @@ roll     y = x moved on along dims, the end coming in first      dx = dy moved b
 import numpy as np
 
 from minigrad.autograd import Op, as_tuple
-from minigrad.backend.array import computed, contiguous, empty, write
+from minigrad.backend.array import assign, computed, contiguous, empty, write
 from minigrad.dtypes import result_dtype
 from minigrad.ops.operands import check_tensor
 from minigrad.tensor import check_dim, method
@@ -20,20 +20,30 @@ def _span(dim, start, stop):
     return (slice(None),) * dim + (slice(start, stop), Ellipsis)
 
 
+LARGE = 8192  # elements of a part from which on copies with threads are ahead of numpy's
+
+
 def _concatenate(y, xs, dim):
     np.concatenate(xs, dim, out=y)
 
 
-def _stack(y, xs, dim):
-    np.stack(xs, dim, out=y)
+def _concatenated(xs, dim, sizes):
+    """The arrays one behind the other along `dim`, where they have these sizes."""
+    y = empty((*xs[0].shape[:dim], sum(sizes), *xs[0].shape[dim + 1 :]), xs[0].dtype)
+    if y.size < LARGE * len(xs):
+        write(_concatenate, y, xs, dim)
+        return y
+    start = 0
+    for x, n in zip(xs, sizes, strict=True):
+        assign(y[_span(dim, start, start + n)], x)
+        start += n
+    return y
 
 
 class Cat(Op):
     def forward(self, dim, *xs):
         self.dim, self.sizes = dim, [x.shape[dim] for x in xs]
-        y = empty((*xs[0].shape[:dim], sum(self.sizes), *xs[0].shape[dim + 1 :]), xs[0].dtype)
-        write(_concatenate, y, xs, dim)
-        return y
+        return _concatenated(xs, dim, self.sizes)
 
     def gradient(self, dy):
         parts, start = [None], 0
@@ -46,9 +56,7 @@ class Cat(Op):
 class Stack(Op):
     def forward(self, dim, *xs):
         self.dim = dim
-        y = empty((*xs[0].shape[:dim], len(xs), *xs[0].shape[dim:]), xs[0].dtype)
-        write(_stack, y, xs, dim)
-        return y
+        return _concatenated([np.expand_dims(x, dim) for x in xs], dim, [1] * len(xs))
 
     def gradient(self, dy):
         before = (slice(None),) * self.dim
