@@ -32,15 +32,16 @@ void matmul_forward(Out<float> y, In<float> a, In<float> b, bool transpose_a, bo
 void matmul_forward_float16(Out<Float16> y, In<Float16> a, In<Float16> b, bool transpose_a, bool transpose_b);
 void matmul_forward_bfloat16(Out<BFloat16> y, In<BFloat16> a, In<BFloat16> b, bool transpose_a, bool transpose_b);
 
-// linear.cpp: y, z, dy, g, other (rows, out), x (rows, in), w (out, in), bias, dbias (out)
+// linear.cpp: y, slope, dy, g, other (rows, out), x (rows, in), w (out, in), bias, dbias (out)
 void linear_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias);
 void linear_forward_float16(Out<Float16> y, In<Float16> x, In<Float16> w, Maybe<In<Float16>> bias);
 void linear_forward_bfloat16(Out<BFloat16> y, In<BFloat16> x, In<BFloat16> w, Maybe<In<BFloat16>> bias);
 void linear_relu_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias);
-void linear_gelu_forward(Out<float> y, Maybe<Out<float>> z, In<float> x, In<float> w, Maybe<In<float>> bias, bool tanh);
+void linear_gelu_forward(Out<float> y, Maybe<Out<float>> slope, In<float> x, In<float> w, Maybe<In<float>> bias,
+                         bool tanh);
 void linear_add_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>> bias, In<float> other);
 void linear_relu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> y);
-void linear_gelu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> z, bool tanh);
+void linear_gelu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> slope);
 void linear_backward_bias(Out<float> dbias, In<float> dy);
 
 // int8_linear.cpp: as linear_forward; scale (out)

@@ -49,11 +49,8 @@ struct Through {
 struct ThroughRelu {
   VFloat operator()(VFloat dy, VFloat y) const { return select(y > VFloat(0.0f), dy, VFloat(0.0f)); }
 };
-struct ThroughGelu {
-  VFloat operator()(VFloat dy, VFloat z) const { return dy * gelu_slope(z); }
-};
-struct ThroughGeluTanh {
-  VFloat operator()(VFloat dy, VFloat z) const { return dy * gelu_tanh_slope(z); }
+struct ThroughSlope {
+  VFloat operator()(VFloat dy, VFloat slope) const { return dy * slope; }
 };
 
 // sums (vectors * kLanes) over `rows` rows, `cols` apart, of g = back(dy, saved), which is stored unless g is null.
@@ -150,18 +147,19 @@ void linear_relu_forward(Out<float> y, In<float> x, In<float> w, Maybe<In<float>
   gemm(g);
 }
 
-// y = gelu(z), z = x w^T + bias, kept unless it is null
-void linear_gelu_forward(Out<float> y, Maybe<Out<float>> z, In<float> x, In<float> w, Maybe<In<float>> bias,
+// y = gelu(z), z = x w^T + bias; slope = gelu'(z) unless it is null: to keep it is cheaper than to find it again from z
+void linear_gelu_forward(Out<float> y, Maybe<Out<float>> slope, In<float> x, In<float> w, Maybe<In<float>> bias,
                          bool tanh) {
-  if (z) require_same_shape(y, z, "y and z");
+  if (slope) require_same_shape(y, slope, "y and slope");
   const auto then = [&](auto activation) {
     multiply_then(product(y, x, w, bias), [&](VFloat value, const float* at, Size n) {
-      float* kept = z.data + (at - y.data);
-      if (z) n == kLanes ? value.store(kept) : value.store(kept, n);
-      return activation(value);
+      const Activated a = activation(value);
+      float* kept = slope.data + (at - y.data);
+      if (slope) n == kLanes ? a.slope.store(kept) : a.slope.store(kept, n);
+      return a.y;
     });
   };
-  tanh ? then([](VFloat v) { return gelu_tanh(v); }) : then([](VFloat v) { return gelu(v); });
+  tanh ? then([](VFloat v) { return gelu_tanh_with_slope(v); }) : then([](VFloat v) { return gelu_with_slope(v); });
 }
 
 // y = x w^T + bias + other (rows, out)
@@ -178,9 +176,9 @@ void linear_relu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, I
   backward(g, dbias, dy, y, ThroughRelu());
 }
 
-// g (rows, out) = dy gelu'(z); dbias (out) = sum of g over rows
-void linear_gelu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> z, bool tanh) {
-  tanh ? backward(g, dbias, dy, z, ThroughGeluTanh()) : backward(g, dbias, dy, z, ThroughGelu());
+// g (rows, out) = dy slope; dbias (out) = sum of g over rows
+void linear_gelu_backward(Out<float> g, Maybe<Out<float>> dbias, In<float> dy, In<float> slope) {
+  backward(g, dbias, dy, slope, ThroughSlope());
 }
 
 // dbias (out) = sum of dy (rows, out) over rows

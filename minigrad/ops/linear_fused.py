@@ -9,7 +9,7 @@ Kernels: csrc/cpu/linear.cpp. The pass that makes g sums it to dbias. `nn.Sequen
 
 from minigrad import ops
 from minigrad.autograd import Op
-from minigrad.backend.array import array_module, empty
+from minigrad.backend.array import array_module, empty, empty_like
 from minigrad.dtypes import is_floating
 from minigrad.kernel import KERNELS, kernel
 from minigrad.ops.linear import Linear, as_rows, check, fits, linear, linear_backward_bias, linear_forward
@@ -24,11 +24,13 @@ def linear_relu_forward(y, x, w, bias):
 
 
 @kernel(outs=2)
-def linear_gelu_forward(y, z, x, w, bias, tanh):
-    """y = gelu(z), z = x w^T + bias; z is not kept if it is None. `tanh`: by gelu's approximation of that name."""
-    z = y if z is None else z
+def linear_gelu_forward(y, slope, x, w, bias, tanh):
+    """y = gelu(z), z = x w^T + bias; slope or None = gelu'(z). `tanh`: by gelu's approximation of that name."""
+    z, name = empty_like(y), "gelu_tanh" if tanh else "gelu"
     linear_forward.reference(z, x, w, bias)
-    KERNELS["gelu_tanh_forward" if tanh else "gelu_forward"].reference(y, z)
+    KERNELS[f"{name}_forward"].reference(y, z)
+    if slope is not None:
+        KERNELS[f"{name}_backward"].reference(slope, 1, z)
 
 
 @kernel()
@@ -39,9 +41,9 @@ def linear_add_forward(y, x, w, bias, other):
 
 
 @kernel(outs=2)
-def linear_gelu_backward(g, dbias, dy, z, tanh):
-    """g (rows, out) = dy gelu'(z); dbias (out) or None = sum of g over rows"""
-    KERNELS["gelu_tanh_backward" if tanh else "gelu_backward"].reference(g, dy, z)
+def linear_gelu_backward(g, dbias, dy, slope):
+    """g (rows, out) = dy slope; dbias (out) or None = sum of g over rows"""
+    g[...] = dy * slope
     if dbias is not None:
         linear_backward_bias.reference(dbias, g)
 
@@ -67,10 +69,10 @@ class LinearRelu(Linear):
     def backward(self, dy):
         return self.masked(linear_relu_backward, as_rows(dy), as_rows(self.saved[2]))
 
-    def masked(self, kernel, dy, saved, *numbers):
+    def masked(self, kernel, dy, saved):
         """dx, dw and dbias of g, which `kernel` makes of dy and of what was saved."""
         g, dbias = empty(dy.shape, dy.dtype), empty(dy.shape[1:], dy.dtype) if self.needs(2) else None
-        kernel(g, dbias, dy, saved, *numbers)
+        kernel(g, dbias, dy, saved)
         return *self.products(g), dbias
 
     def gradient(self, dy):
@@ -85,15 +87,15 @@ class LinearGelu(LinearRelu):
     def forward(self, x, w, bias, tanh):
         self.tanh = tanh
         y = Linear.forward(self, x, w, bias)
-        self.saved = *self.saved, vars(self).pop("z", None)
+        self.saved = *self.saved, vars(self).pop("slope", None)
         return y
 
     def run(self, y, *args):
-        self.z = empty(y.shape, y.dtype) if any(node is not None for node in self.inputs) else None
-        linear_gelu_forward(y, self.z, *args, self.tanh)
+        self.slope = empty_like(y) if any(node is not None for node in self.inputs) else None
+        linear_gelu_forward(y, self.slope, *args, self.tanh)
 
     def backward(self, dy):
-        return self.masked(linear_gelu_backward, as_rows(dy), self.saved[2], self.tanh)
+        return self.masked(linear_gelu_backward, as_rows(dy), self.saved[2])
 
     def composed(self, x, w, bias, tanh):
         return ops.gelu(linear(x, w, bias), "tanh" if tanh else "none")
