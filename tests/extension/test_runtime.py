@@ -1,5 +1,6 @@
 """The runtime under the kernels: threads, forks, and the buffer pool."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -152,6 +153,6 @@ for size in (1 << 18, 1 << 19, 1 << 20, 3 << 17):
 assert ext.memory_stats()["cached"] >= 1 << 20
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={"MINIGRAD_CACHE_MB": "3", "PATH": ""}
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "MINIGRAD_CACHE_MB": "3"}
     )
     assert done.returncode == 0, done.stderr
