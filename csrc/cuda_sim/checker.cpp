@@ -240,6 +240,7 @@ void access(void* at, size_t bytes, bool write, bool atomic, const void* code) {
     }
     cells = span->cells, base = span->begin - reinterpret_cast<uintptr_t>(span->begin) % 4;
   }
+  if (tracing) trace(address, bytes, write, atomic, shared, offset_of(code));
   const Visit visit{verb, write, atomic, shared, code};
   for (char* end = address + bytes; address < end;) {
     const size_t first = (address - base) % 4, count = std::min<size_t>(4 - first, end - address);
@@ -285,6 +286,7 @@ void check_launch_begins() {
 }
 
 void check_launch_ends() {
+  if (tracing) trace_settles();
   for (const Span& s : spans) munmap(s.cells, s.cell_bytes);
   spans.clear();
 }

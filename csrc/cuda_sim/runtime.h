@@ -1,6 +1,6 @@
 // What the files of the runtime share. Read launch.cpp (the way in), scheduler.cpp (who runs when), warp.cpp (what
 // lanes do together), shared.cpp (memory of a block), fibers.cpp (stacks), checker.cpp (who may touch what; the checked
-// build only), hooks.cpp (how the checker hears of loads and stores).
+// build only), hooks.cpp (how the checker hears of loads and stores), trace.cpp (accesses kept one by one).
 #pragma once
 
 #include <cstdarg>
