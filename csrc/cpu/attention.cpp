@@ -294,6 +294,7 @@ void attention_backward(OutView<float> dq, OutView<float> dk, OutView<float> dv,
   require_shape(g.y, p, p.rows, p.value_width, "expected y (batch, L, Ev)");
   require(lse.size == p.batch * p.rows, "expected lse (batch, L)");
   const auto run = [&](Size parts, const auto& span) {
+    if (parts == 0) return;
     parallel_for(p.batch * parts, kTaskWork / std::max<Size>(1, 3 * p.work() / parts), [&](Size begin, Size end) {
       for (Size task = begin; task < end; ++task) Backward(p, g, task / parts, span(task % parts)).run();
     });

@@ -74,7 +74,7 @@ def drawn(draw):
     return qkv(*batch, **sizes)
 
 
-PLAIN = [qkv(), qkv(2), qkv(2, 3), qkv(1, L=1, S=1, E=1, V=1), qkv(2, L=0), qkv(2, S=0), qkv(0), qkv(2, L=3, S=2)]
+PLAIN = [qkv(), qkv(2), qkv(2, 3), qkv(1, L=1, S=1, E=1, V=1), qkv(2, L=0), qkv(2, S=0), qkv(S=0), qkv(0), qkv(2, L=3)]
 LARGE = [qkv(3, 3, L=130, S=70, E=17, V=9), qkv(1, L=300, S=301, E=8, V=8), qkv(12, L=57, S=200, E=4, V=40)]
 MASKED = [
     (*qkv(2, 3), bools(*shape)) for shape in ((4, 5), (2, 3, 4, 5), (2, 1, 1, 5), (3, 1, 5), (1, 5), (2, 1, 4, 1))
