@@ -207,8 +207,8 @@ def test_a_right_kernel_passes(doubling):
 
 
 def test_a_kernel_without_native_body_is_an_error(doubling):
-    with pytest.raises(RuntimeError, match=r"\[check_kernel\] floor_divide_forward has no native body here"):
-        check_kernel("floor_divide_forward", np.zeros(1, np.float32), np.ones(1, np.float32), np.ones(1, np.float32))
+    with pytest.raises(RuntimeError, match=r"\[check_kernel\] sign_backward has no native body here"):
+        check_kernel("sign_backward", np.zeros(1, np.float32), np.ones(1, np.float32), np.ones(1, np.float32))
 
 
 # The harness of the op tests -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import math
 import hypothesis.extra.numpy as hnp
 import numpy as np
 
+import minigrad as mg
 from minigrad.dtypes import is_floating
 
 LARGE = 200_003  # elements: several chunks of work, and a tail
@@ -30,6 +31,11 @@ def draw(case, shapes, dtype=np.float64, seed=0):
     rng = np.random.default_rng(seed)
     arrays = [s(rng) if callable(s) else rng.uniform(*case.values, s).astype(np.float32) for s in shapes]
     return [np.asarray(a) if callable(s) else np.asarray(a, dtype) for a, s in zip(arrays, shapes, strict=True)]
+
+
+def beside(x, array):
+    """An array as a Tensor of the dtype and on the device of `x`."""
+    return mg.tensor(array, dtype=x.dtype, device=x.device)
 
 
 def is_float(array):

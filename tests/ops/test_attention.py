@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad.nn import functional as F
 from tests.ops.harness import TIERS, Case, check
+from tests.ops.inputs import beside
 
 attention = F.scaled_dot_product_attention
 
@@ -105,9 +106,7 @@ def test_constant_masks_of_numbers(shape):
     mask = np.random.default_rng(0).uniform(-2, 2, shape).astype(np.float32).astype(np.float64)
     mask.reshape(-1)[0] = -np.inf
     case = row("constant", [qkv(2, 3)], numpy=lambda q, k, v, **_: expected(q, k, v, mask))
-    check(
-        Case(**{**vars(case), "function": lambda *a: attention(*a, mg.tensor(mask, dtype=a[0].dtype)), "torch": None})
-    )
+    check(Case(**{**vars(case), "function": lambda *a: attention(*a, beside(a[0], mask)), "torch": None}))
 
 
 # Batches and heads ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad.nn import functional as F
 from tests.ops.harness import TIERS, Case, check
-from tests.ops.inputs import LARGE
+from tests.ops.inputs import LARGE, beside
 from tests.ops.test_mse_loss import PAIRS, REDUCE
 
 SHAPES = [((5, 4, 3),) * 2, ((),) * 2, ((1,),) * 2, ((3, 33),) * 2, ((LARGE,),) * 2]
@@ -46,7 +46,7 @@ def with_constant_target(name, reduction):
     target = np.linspace(0, 1, 60).reshape(5, 4, 3)
     return Case(
         f"{name} of a constant target, {reduction}",
-        lambda x: getattr(F, name)(x, mg.tensor(target, dtype=x.dtype), reduction=reduction),
+        lambda x: getattr(F, name)(x, beside(x, target), reduction=reduction),
         [((5, 4, 3),)],
         numpy=lambda x: REDUCE[reduction](FORMULAS[name](x, target)),
         values=INSIDE,
@@ -74,21 +74,17 @@ def weighted(name, reduction, **weights):
     own = weights.get("weight", 1.0)
     return Case(
         f"{name}, {reduction}, {' and '.join(weights)}",
-        lambda x, t: getattr(F, name)(x, t, reduction=reduction, **as_tensors(mg.tensor, weights, x.dtype)),
+        lambda x, t: getattr(F, name)(x, t, reduction=reduction, **{n: beside(x, w) for n, w in weights.items()}),
         [((2, 3), (2, 3))],
         numpy=lambda x, t: REDUCE[reduction](formula(x, t) * own),
         torch=lambda torch, x, t: getattr(torch.nn.functional, name)(
-            x, t, reduction=reduction, **as_tensors(torch.tensor, weights, x.dtype)
+            x, t, reduction=reduction, **{n: torch.tensor(w, dtype=x.dtype) for n, w in weights.items()}
         ),
         values=INSIDE,
         rtol=1e-5,
         ulps=12,
         extremes=False,
     )
-
-
-def as_tensors(tensor, arrays, dtype):
-    return {name: tensor(array, dtype=dtype) for name, array in arrays.items()}
 
 
 def of_positive(p):

@@ -6,7 +6,7 @@ import pytest
 import minigrad as mg
 from minigrad.nn import functional as F
 from tests.ops.harness import TIERS, Case, check
-from tests.ops.inputs import LARGE, ONE
+from tests.ops.inputs import LARGE, ONE, beside
 
 SHAPES = [((5, 4, 3),) * 2, ((),) * 2, ((1,),) * 2, ((7,),) * 2, ((3, 33),) * 2, ((LARGE,),) * 2]
 PAIRS = ONE.filter(lambda shapes: 0 not in shapes[0]).map(lambda shapes: shapes * 2)
@@ -35,7 +35,7 @@ def with_constant_target(reduction):
     target = np.linspace(-1, 1, 60).reshape(5, 4, 3)
     return Case(
         f"mse_loss of a constant target, {reduction}",
-        lambda x: F.mse_loss(x, mg.tensor(target, dtype=x.dtype), reduction=reduction),
+        lambda x: F.mse_loss(x, beside(x, target), reduction=reduction),
         [((5, 4, 3),)],
         numpy=lambda x: REDUCE[reduction]((x - target) ** 2),
         kernels=("mse_loss_forward", "mse_loss_backward"),
@@ -56,7 +56,7 @@ def test_weights_divide_the_mean(reduction):
     weight = np.array([1.0, 2.0, 5.0])
     case = Case(
         "weight",
-        lambda x, t: F.mse_loss(x, t, reduction=reduction, weight=mg.tensor(weight, dtype=x.dtype)),
+        lambda x, t: F.mse_loss(x, t, reduction=reduction, weight=beside(x, weight)),
         [((3,), (3,))],
         numpy=lambda x, t: (
             ((x - t) ** 2 * weight).sum() / 8 if reduction == "mean" else REDUCE[reduction]((x - t) ** 2 * weight)

@@ -6,6 +6,7 @@ import pytest
 import minigrad as mg
 from minigrad.nn import functional as F
 from tests.ops.harness import Case, check
+from tests.ops.inputs import beside
 from tests.ops.test_cross_entropy import CLASSES, SHAPES, SOME_IGNORED, WEIGHT, drawn, names
 
 
@@ -23,7 +24,7 @@ def expected(x, target, weight=None, ignore_index=-100, reduction="mean"):
 def row(name, shapes, weighted=False, drawn=None, **options):
     return Case(
         name,
-        lambda x, t: F.nll_loss(x, t, mg.tensor(WEIGHT, dtype=x.dtype) if weighted else None, **options),
+        lambda x, t: F.nll_loss(x, t, beside(x, WEIGHT) if weighted else None, **options),
         shapes,
         drawn=drawn,
         numpy=lambda x, t: expected(x, t, WEIGHT if weighted else None, **options),
