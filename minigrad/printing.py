@@ -5,6 +5,7 @@ Order: what is shown (`_shown`), how an element looks (`_style`), how rows are l
 
 import numpy as np
 
+from minigrad.backend import devices
 from minigrad.dtypes import bool_, get_default_dtype, int64, is_floating
 
 _options: dict = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
@@ -35,7 +36,8 @@ def set_printoptions(**options):
 
 def tensor_repr(tensor):
     """`tensor([1., 2.], dtype=float64, grad_fn=<Mul>)`."""
-    array = tensor.array.astype(np.float64) if is_floating(tensor.dtype) else tensor.array
+    array = devices.move(tensor.array, devices.CPU)
+    array = array.astype(np.float64) if is_floating(tensor.dtype) else array
     cut = array.size > _options["threshold"]
     text = _rows(array, _style(_shown(array) if cut else array), cut, len(_OPEN)) if array.size else "[]"
     return _with_notes(_OPEN + text, _notes(tensor)) + ")"

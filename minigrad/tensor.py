@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import mutation, recording
-from minigrad.backend.devices import device_of, on_host
+from minigrad.backend.devices import address, device_of, on_host
 from minigrad.dtypes import bfloat16, canonical, is_floating
 from minigrad.grad_mode import enable_grad
 
@@ -112,7 +112,7 @@ class Tensor:
 
     def data_ptr(self):
         """The address of the first element."""
-        return self.array.__array_interface__["data"][0]
+        return address(self.array)
 
     # Gradient bookkeeping ------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""array: the one place where raw arrays are made, and where numpy (and one day CuPy) is named.
+"""array: the one place where raw arrays are made, and where numpy is named.
 
 Every buffer of an op comes from `empty`, so that memory is pooled and aligned and can be planned for a recorded step.
 """
@@ -24,15 +24,15 @@ empty = cpu.empty if cpu.divert_empty else _empty
 
 
 def array_module(x):
-    """The module whose functions work on `x`: numpy, also for arrays of the simulator."""
-    return np
+    """The module whose functions work on `x`: numpy, also for arrays of the simulator; CuPy for the GPU's."""
+    return np if isinstance(x, np.ndarray) or devices.device_of(x) != devices.CUDA else devices.gpu.cupy
 
 
 quiet = np.errstate(all="ignore")  # decorates references: inf and nan are results here, not events
 
 
 def is_array(x):
-    return isinstance(x, np.ndarray)
+    return isinstance(x, devices.array_types)
 
 
 def empty_like(x):
@@ -85,7 +85,7 @@ def _compute(out, function, *args):
 
 def fill(out, value):
     native = _copy if type(value) in (float, int) and _plain(out) else None
-    write(np.ndarray.fill, out, value, native=native)
+    write(type(out).fill, out, value, native=native)
 
 
 def assign(out, x):
@@ -100,7 +100,7 @@ def _plain(x):
 
 @quiet
 def _assign(out, x):
-    out[...] = x
+    out[...] = x if type(x) is np.ndarray is type(out) else devices.reached(x, out)
 
 
 def contiguous(x):
@@ -130,14 +130,14 @@ def cast(x, dtype):
 def owner(x):
     """The array that holds the memory that `x` is a view of."""
     base = x.base
-    if not isinstance(base, np.ndarray):
+    if not isinstance(base, devices.array_types):
         return x
     return base if type(base) is np.ndarray else owner(base)
 
 
 def is_view(x):
     """Whether `x` looks into another array's memory."""
-    return isinstance(x.base, np.ndarray)
+    return isinstance(x.base, devices.array_types)
 
 
 def is_alone(x, arrays):

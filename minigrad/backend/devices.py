@@ -12,11 +12,13 @@ from functools import cache
 import numpy as np
 
 from minigrad import recording
-from minigrad.backend import cpu, simulated
+from minigrad.backend import cpu, gpu, simulated
 
 CPU = "cpu"
-NAMES = (CPU, simulated.DEVICE)
+CUDA = gpu.DEVICE
+NAMES = (CPU, simulated.DEVICE, CUDA)
 in_use = False  # whether another device than the CPU ever was
+array_types: tuple = (np.ndarray,)  # of raw arrays; the GPU's join when they are first used
 
 
 class _Place(threading.local):
@@ -28,20 +30,33 @@ _place = _Place()
 
 def device_of(x):
     """The name of the device that an array lies on."""
-    return simulated.DEVICE if isinstance(x, simulated.SimArray) else CPU
+    return device_of_type(type(x))
 
 
 def device_of_type(array_type):
     """The same for a type of arrays, or of lists of them."""
-    return simulated.DEVICE if issubclass(array_type, (simulated.SimArray, SimArrays)) else CPU
+    return next((_of[t] for t in array_type.__mro__ if t in _of), CPU)
 
 
 def known(op, device):
     """The name of a device. Errors: RuntimeError for one that is not there."""
-    name = CPU if device is None else str(device)
+    name = CPU if device is None else str(device).removesuffix(":0")
+    expected = f"[{op}] device {str(device)!r} is not available, expected 'cpu' or {simulated.DEVICE!r}"
     if name not in NAMES:
-        raise RuntimeError(f"[{op}] device {name!r} is not available, expected {' or '.join(map(repr, NAMES))}")
+        raise RuntimeError(f"{expected}, or {CUDA!r} where there is a GPU")
+    if name == CUDA:
+        try:
+            use_gpu()
+        except RuntimeError as error:
+            raise RuntimeError(f"{expected}: {error}") from None
     return name
+
+
+def use_gpu():
+    """Make the GPU's arrays known. Errors: RuntimeError that says what is missing."""
+    global array_types
+    arrays = gpu.load().ndarray
+    _of[arrays], array_types = CUDA, (np.ndarray, arrays)
 
 
 @contextmanager
@@ -61,13 +76,19 @@ def on(device):
 
 def empty_there(shape, dtype):
     """An array where this thread makes them; None on the CPU."""
-    return simulated.empty(shape, dtype) if _place.device != CPU else None
+    if _place.device == CPU:
+        return None
+    return (gpu if _place.device == CUDA else simulated).empty(shape, dtype)
 
 
 def move(x, device):
     """`x` itself if it lies there, else a copy on `device`."""
     if device_of(x) == device:
         return x
+    if device == CUDA:
+        return gpu.from_host(x)
+    if device_of(x) == CUDA:
+        return move(gpu.to_host(x), device)
     with on(device):
         out = empty_there(x.shape, x.dtype) if device != CPU else cpu.empty(x.shape, x.dtype)
     out[...] = x
@@ -77,6 +98,17 @@ def move(x, device):
 def placed(x):
     """`x` where this thread makes arrays, if numpy made it on the CPU."""
     return x if _place.device == CPU else move(x, _place.device)
+
+
+def reached(x, out):
+    """`x`, or a copy of it where `out` can be written from it; numpy reaches the simulator's memory."""
+    there = isinstance(x, array_types) and isinstance(x, np.ndarray) != isinstance(out, np.ndarray)
+    return move(x, device_of(out)) if there else x
+
+
+def address(x):
+    """Where the first element of an array lies."""
+    return x.ctypes.data if isinstance(x, np.ndarray) else x.data.ptr
 
 
 def on_host(op, x):
@@ -91,7 +123,7 @@ def run(op, function, args):
 
     Errors: RuntimeError when arrays lie on different devices.
     """
-    arrays = [a for a in args if isinstance(a, np.ndarray)]
+    arrays = [a for a in args if isinstance(a, array_types)]
     places = {device_of(a) for a in arrays if a.ndim} or {device_of(a) for a in arrays}
     if len(places) > 1:
         places = {device_of(a) for a in arrays if a.ndim or device_of(a) != CPU}
@@ -100,7 +132,7 @@ def run(op, function, args):
     device = places.pop()
     if device != CPU:
         recording.refuse(f"[{op}] runs on {device}")
-        args = [move(a, device) if isinstance(a, np.ndarray) else a for a in args]
+        args = [move(a, device) if isinstance(a, array_types) else a for a in args]
     with on(device):
         return function(*args)
 
@@ -120,10 +152,13 @@ def _refuse(op, arrays):
 @cache
 def kernels(array_type):
     """The bodies that a device has for arrays of this type: name -> function."""
-    if device_of_type(array_type) == CPU:
+    device = device_of_type(array_type)
+    if device == CPU:
         return {}
-    from minigrad.cuda.launches import bodies
-
+    if device == CUDA:
+        from minigrad.cuda.gpu import bodies
+    else:
+        from minigrad.cuda.launches import bodies
     return bodies()
 
 
@@ -132,8 +167,8 @@ class Arrays(tuple):
 
     def __new__(cls, arrays):
         items = tuple(arrays)
-        there = in_use and items and device_of(items[0]) != CPU
-        return super().__new__(SimArrays if there else Arrays, items)
+        device = device_of(items[0]) if in_use and items else CPU
+        return super().__new__(LISTS[device], items)
 
     @property
     def dtype(self):
@@ -142,3 +177,11 @@ class Arrays(tuple):
 
 class SimArrays(Arrays):
     """Arrays on the simulator."""
+
+
+class GpuArrays(Arrays):
+    """Arrays on the GPU."""
+
+
+LISTS = {CPU: Arrays, simulated.DEVICE: SimArrays, CUDA: GpuArrays}
+_of = {simulated.SimArray: simulated.DEVICE, SimArrays: simulated.DEVICE, GpuArrays: CUDA}

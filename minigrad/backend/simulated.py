@@ -37,10 +37,6 @@ def empty(shape, dtype):
     return np.ndarray.__new__(SimArray, shape, dtype, memory, begin)
 
 
-def is_array(x):
-    return isinstance(x, np.ndarray)
-
-
 def is_intact(array):
     """Whether nobody wrote into the guards of the memory that `array` lies in."""
     while isinstance(array.base, np.ndarray):

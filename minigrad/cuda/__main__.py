@@ -1,12 +1,13 @@
 """`python -m minigrad.cuda build`: compile all kernels ahead for the architectures of GPUs.
 `python -m minigrad.cuda budget --check`: hold registers, shared memory and spills against csrc/cuda/budget.csv.
+`python -m minigrad.cuda card softmax_forward_warp`: what a kernel computes, and what it takes of a GPU.
 """
 
 import argparse
 import sys
 import time
 
-from minigrad.cuda import budget, cubin
+from minigrad.cuda import budget, card, cubin
 
 
 def run_build(args):
@@ -31,6 +32,10 @@ def run_budget(args):
     return 1 if wrong else 0
 
 
+def run_card(args):
+    print(card(args.kernel))
+
+
 def parser():
     top = argparse.ArgumentParser(
         prog="python -m minigrad.cuda", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -47,6 +52,9 @@ def parser():
     budgets.add_argument("--check", action="store_true", help="as it is without --write")
     budgets.add_argument("--write", action="store_true", help="make what is found the budgets: of all files")
     budgets.set_defaults(run=run_budget)
+    cards = commands.add_parser("card", help="what a kernel computes, and what it takes of a GPU")
+    cards.add_argument("kernel", help="an entry point, as softmax_forward_warp")
+    cards.set_defaults(run=run_card)
     return top
 
 
@@ -54,8 +62,8 @@ def main(argv=None):
     args = parser().parse_args(argv)
     try:
         return args.run(args) or 0
-    except (RuntimeError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
+    except (RuntimeError, FileNotFoundError, KeyError) as error:
+        print(error.args[0] if isinstance(error, KeyError) else error, file=sys.stderr)
         return 1
 
 

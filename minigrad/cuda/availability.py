@@ -1,6 +1,6 @@
 """availability: whether there is a GPU, and what is missing where there is none.
 
-No op runs on a GPU yet: the kernels are compiled for every current architecture and run by simulation on "cuda-sim".
+The device "cuda" (`gpu.py`) is written, and tested on a stand-in for CuPy, but has not run on a GPU so far.
 """
 
 from functools import cache

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from minigrad.cuda import budget
 from minigrad.cuda.occupancy import occupancy
 from minigrad.cuda.source import signatures
-from minigrad.cuda.trace import file_of, kernel_text, tracing
+from minigrad.cuda.trace import SECTOR, file_of, kernel_text, tracing
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Card:
     registers: dict
     occupancy: dict
     costs: list
+
+    def traffic(self):
+        """Bytes that the example's accesses of global memory move, no cache counted, and the least that would do."""
+        passes = [(c.accesses * c.each, c.accesses * c.least) for c in self.costs if c.kind == "global"]
+        return tuple(round(sum(column)) * SECTOR for column in zip(*passes, strict=True)) or (0, 0)
 
     def __str__(self):
         return "\n".join(_lines(self))
@@ -98,6 +103,9 @@ def _lines(card):
         o = card.occupancy[arch]
         room = f"{o.blocks} blocks a multiprocessor, {o.share:.0%} of its warps; the limit are its {o.limit}"
         yield f"sm_{arch:<9}{registers} registers, {room}"
+    moved, least = card.traffic()
+    if moved:
+        yield f"global      {moved} bytes move in sectors of {SECTOR}, {least} would do"
     for c in card.costs:
         unit = "sectors" if c.kind == "global" else "passes"
         cost = f"{c.each:.2f} {unit} for each of {c.accesses} accesses of a warp, {c.least:.2f} would do"

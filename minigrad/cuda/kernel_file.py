@@ -1,6 +1,7 @@
 """kernel_file: a user's own kernels, from the text of a `.cu` file to callables."""
 
-from minigrad.cuda import simulator
+from minigrad.backend import devices
+from minigrad.cuda import gpu, simulator
 from minigrad.cuda.source import signatures
 
 
@@ -9,8 +10,8 @@ class CudaKernel:
 
     Args:
         grid, block (int or tuple): how many blocks, and threads of each, along up to three dimensions.
-        args: one for each parameter: Tensors on "cuda-sim" (contiguous, of the pointer's type), numbers, None for a
-            null pointer.
+        args: one for each parameter: Tensors on "cuda-sim", or all on "cuda" (contiguous, of the pointer's type),
+            numbers, None for a null pointer.
         shared (int): bytes of dynamic shared memory.
         max_shared (int): the limit on shared memory that the launch asks for.
     Errors: KernelError for what the simulator finds, TypeError and ValueError for arguments that do not fit.
@@ -22,6 +23,8 @@ class CudaKernel:
 
     def __call__(self, grid, block, args, shared=0, max_shared=simulator.SHARED_LIMIT):
         arrays = [getattr(a, "array", a) for a in args]
+        if any(isinstance(a, devices.array_types) and devices.device_of(a) == devices.CUDA for a in arrays):
+            return gpu.start_own(self.module.source, self.module.file, self.name, grid, block, arrays, shared)
         library = simulator.load(self.module.source, self.module.file, self.module.mode)
         library.launch(self.name, grid, block, arrays, shared, max_shared)
 

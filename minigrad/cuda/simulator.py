@@ -196,7 +196,7 @@ def convert(kernel, parameters, args):
         raise TypeError(f"[{kernel}] found {len(args)} arguments, expected {', '.join(p.name for p in parameters)}")
     strided = any(p.ctype in structures for p in parameters)
     pairs = zip(parameters, args, strict=True)
-    return [_pointer(kernel, p, a, strided) if p.pointer else _number(kernel, p, a) for p, a in pairs]
+    return [_pointer(kernel, p, a, strided) if p.pointer else number(kernel, p, a) for p, a in pairs]
 
 
 def _pointer(kernel, parameter, array, strided):
@@ -205,19 +205,24 @@ def _pointer(kernel, parameter, array, strided):
     what = f"[{kernel}] argument {parameter.name}"
     if not isinstance(array, SimArray):
         raise TypeError(f"{what} is {_kind(array)}, expected an array on {DEVICE}")
+    check_elements(what, parameter, array, strided)
+    return np.array(array.ctypes.data, np.uint64)  # of the first element: steps may lead to both sides of it
+
+
+def check_elements(what, parameter, array, strided):
+    """Raise unless an array has the elements that a pointer is declared for, one behind the other or `strided`."""
     expected = ELEMENTS.get(parameter.ctype)
     if expected and array.dtype.str[1:] not in expected and f"{array.dtype.kind}{array.dtype.itemsize}" not in expected:
         raise TypeError(f"{what} is an array of {array.dtype}, expected {parameter.ctype}")
     if not (array.flags.c_contiguous or strided):
         raise ValueError(f"{what} has strides {array.strides}, expected contiguous memory")
-    return np.array(array.ctypes.data, np.uint64)  # of the first element: steps may lead to both sides of it
 
 
 def _kind(value):
     return f"an array on cpu of {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
-def _number(kernel, parameter, value):
+def number(kernel, parameter, value):
     value = value.value if isinstance(value, Struct) else value
     dtype = structures.get(parameter.ctype) or SCALARS.get(parameter.ctype)
     if dtype is None:

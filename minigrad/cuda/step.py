@@ -1,7 +1,8 @@
 """step: one thread of a kernel, followed line by line through what it reads and writes.
 
-(With gdb a kernel can be stepped through for real: the simulator's libraries carry the lines of the `.cu` files, so
-that `break softmax.cu:37` in `gdb --args python script.py` stops there, under MINIGRAD_CUDA_SIM=check.)
+With gdb a kernel can be stopped at its lines, and what the optimiser left of its variables be printed:
+
+    gdb -ex "set breakpoint pending on" -ex "break softmax.cu:37" -ex run --args python script.py
 """
 
 import numpy as np

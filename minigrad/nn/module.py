@@ -159,6 +159,10 @@ class Module(Tree):
         """`to("cpu")`."""
         return self.to("cpu")
 
+    def cuda(self):
+        """`to` the GPU."""
+        return self._apply(lambda t: t.cuda())
+
     # Hooks ------------------------------------------------------------------------------------------------------------
 
     def _own_hooks(self):

@@ -80,6 +80,12 @@ def cpu(input):
     return to(input, device="cpu")
 
 
+@method
+def cuda(input):
+    """The tensor on the GPU. Errors: RuntimeError, which says what is missing, where there is none."""
+    return to(input, device=devices.CUDA)
+
+
 def _converter(name, dtype):
     def convert(input):
         return to(input, dtype)

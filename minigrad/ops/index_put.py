@@ -9,6 +9,7 @@ import numpy as np
 from minigrad import mutation
 from minigrad.autograd import Op
 from minigrad.backend.array import contiguous, write
+from minigrad.backend.devices import address
 from minigrad.dtypes import bool_
 from minigrad.grad_mode import mode
 from minigrad.ops.creation import as_tensor
@@ -108,7 +109,7 @@ def _put(op, input, index, value):
 def _same_view(a, b):
     a_array, b_array = a.array, b.array
     same = a.base is b.base and a_array.shape == b_array.shape and a_array.strides == b_array.strides
-    return same and a_array.ctypes.data == b_array.ctypes.data
+    return same and address(a_array) == address(b_array)
 
 
 def _fit(op, value, shape):

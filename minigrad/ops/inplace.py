@@ -120,7 +120,8 @@ def check_memory(op, x):
     """Raise unless every element of `x` has memory of its own that may be written."""
     if x.base is not None:
         x.refresh()
-    if not x.array.flags.writeable or (0 in x.array.strides and x.array.size > 1 and _overlaps(x.array)):
+    writable = getattr(x.array.flags, "writeable", True)  # a flag that not all devices' arrays have
+    if not writable or (0 in x.array.strides and x.array.size > 1 and _overlaps(x.array)):
         raise RuntimeError(
             f"[{op}] several elements of this tensor share memory (expand) or it is read-only: clone() it first"
         )

@@ -3,6 +3,7 @@
 import pytest
 
 import minigrad as mg
+from minigrad.cuda import __main__ as command
 from minigrad.cuda import budget
 from minigrad.cuda.occupancy import MULTIPROCESSORS, occupancy
 
@@ -40,7 +41,18 @@ def test_a_card_with_an_example():
     for words in ("softmax and log_softmax", "grid (16, 1, 1), block (128, 1, 1)", "spills      0 bytes"):
         assert words in said
     assert "reads global x: 3.62 sectors for each of 256 accesses of a warp, 3.25 would do" in said
+    assert (
+        f"global      {3 * 256 * 3.625 * 32:.0f} bytes move in sectors of 32, {3 * 256 * 3.25 * 32:.0f} would do"
+        in said
+    )
     assert "sm_90" in said and "of its warps" in said
+
+
+def test_the_card_command(capsys):
+    assert command.main(["card", "adam_step"]) == 0
+    assert "adam_step(const Tensors tensors, float step" in capsys.readouterr().out
+    assert command.main(["card", "softmax"]) == 1
+    assert "no kernel 'softmax' in" in capsys.readouterr().err
 
 
 def test_an_example_that_runs_something_else():

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from minigrad.backend.simulated import is_array
+from minigrad.backend.array import is_array
 from minigrad.cuda import simulator
 from minigrad.cuda.launches import LAUNCHES, Launch, blocks_for, launches
 

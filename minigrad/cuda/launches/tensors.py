@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from minigrad.backend.devices import address
 from minigrad.cuda import simulator
 from minigrad.cuda.launches import blocks_for
 
@@ -27,5 +28,5 @@ def packed(lists):
     value["first"][: len(first)], value["first"][len(first) :] = first, first[-1]
     for j, arrays in enumerate(lists):
         if arrays is not None:
-            value["lists"][j, : len(arrays)] = [a.ctypes.data for a in arrays]
+            value["lists"][j, : len(arrays)] = [address(a) for a in arrays]
     return int(first[-1]), value
