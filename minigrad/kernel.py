@@ -1,15 +1,12 @@
 """kernel: the only dispatch. One name, several bodies, chosen by the kind of array and its dtype.
 
 A kernel is a function on arrays, out-parameters first: `softmax_forward(y, x)`; several arrays may make one argument,
-`Arrays`. The Python function under `@kernel` is
-its reference; the C++ body of the same name comes from the extension:
+`Arrays`. The Python function under `@kernel` is its reference; a native body of the same name comes from the C++
+extension, or, for arrays on another device, from csrc/cuda:
 
-        natives = natives_for(type(array))
-        own = natives.get(f"{self.name}_{array.dtype}") if half else None
-        body = own or (natives.get(self.name, self.reference) if half or array.dtype == float32 else self.reference)
-        device = devices.device_of_type(type(array))
-        where = "reference" if body is self.reference else f"native {cpu.isa() if device == devices.CPU else device}"
-        body = widened(body, self.outs) if half and own is None else body
+    float32             the native body if there is one, else the reference
+    float16, bfloat16   the native body `<name>_<dtype>` if there is one; else widened to float32, run as float32,
+                        rounded once on the way out
     all else            the reference
 
 `use_backend("numpy")` or `tier("reference")` choose the reference everywhere; `MINIGRAD_TRACE=1` prints which body ran.

@@ -21,7 +21,7 @@ from minigrad.autograd import Op
 from minigrad.backend.array import array_module, empty, is_array
 from minigrad.dtypes import FLOATS, HALVES, bool_, get_default_dtype
 from minigrad.kernel import kernel
-from minigrad.ops.inplace import inplace, overwrite, run_inplace, untracked
+from minigrad.ops.inplace import inplace, named, overwrite, run_inplace, untracked
 from minigrad.ops.operands import broadcast_sizes, check_bools, check_tensor, common, sum_to
 from minigrad.tensor import Tensor, method
 
@@ -197,9 +197,7 @@ def _inplace_binary(name, public, cls):
                 return run_inplace(op, input, cls.forward_kernel, input.array, other.array)
         return overwrite(op, input, public(input, other))
 
-    form.__name__ = form.__qualname__ = op
-    form.__doc__ = f"`{name}` in place: the result takes the memory of `input`, which is returned."
-    return form
+    return named(form, op)
 
 
 def _inplace_unary(name, public, cls):
@@ -212,6 +210,4 @@ def _inplace_unary(name, public, cls):
             return run_inplace(op, input, cls.forward_kernel, input.array)
         return overwrite(op, input, public(input, *args, **kwargs))
 
-    form.__name__ = form.__qualname__ = op
-    form.__doc__ = f"`{name}` in place: the result takes the memory of `input`, which is returned."
-    return form
+    return named(form, op)

@@ -139,9 +139,14 @@ def inplace(function, name=None):
     def form(input, *args, **kwargs):
         return overwrite(name, input, function(input, *args, **kwargs))
 
+    return method(named(form, name))
+
+
+def named(form, name):
+    """An in-place form under its name, `add_`, with its documentation."""
     form.__name__ = form.__qualname__ = name
-    form.__doc__ = f"`{function.__name__}` in place: the result takes the memory of `input`, which is returned."
-    return method(form)
+    form.__doc__ = f"`{name.removesuffix('_')}` in place: the result takes the memory of `input`, which is returned."
+    return form
 
 
 @method
