@@ -65,10 +65,6 @@ def is_basic(index):
     return _BASIC.issuperset(map(type, index))
 
 
-def is_mask(i):
-    return is_array(i) and i.dtype.kind == "b"
-
-
 def arrays_in(index):
     return tuple(i for i in index if is_array(i))
 
