@@ -123,10 +123,18 @@ CUDA_SIM_EXPORT int cuda_sim_launch(const Launch* launch, Report* report) {
   run.threads.assign(threads, Thread{});
   run.warps.assign((threads + kWarp - 1) / kWarp, WarpLanes{});
   run.order = make_order(threads);
+  run.barriers.clear();
   check_launch_begins();
   run_grid();
   check_launch_ends();
   return run.failed;
+}
+
+// The file of the i-th barrier that the last launch came to, or null.
+CUDA_SIM_EXPORT const char* cuda_sim_barrier(int i, int* line) {
+  if (i >= static_cast<int>(run.barriers.size())) return nullptr;
+  *line = run.barriers[i].line;
+  return run.barriers[i].file;
 }
 
 // The name of the i-th kernel, or null.

@@ -31,6 +31,8 @@ struct Launch {
   int buffer_count;
   int order;  // Order
   unsigned seed;
+  const char* skipped_file;  // the barrier on this line is passed over, or null
+  int skipped_line;
 };
 
 struct Report {  // the first fault; the launch ends with it
@@ -66,6 +68,7 @@ struct Run {
   int live, waiting;       // threads of the block
   int votes[3], voted[3];  // by Vote: coming in, and of the last barrier
   void* scheduler_stack;
+  std::vector<Place> barriers;  // that threads came to, each once; in the checked build
 };
 extern Run run;
 
@@ -82,6 +85,7 @@ void blame(Place place);                    // the fault that is about to be rep
 // Scheduling
 void run_block(uint3 index);
 void wait_here();  // switch from the running thread to the scheduler
+bool passes_over(Place barrier);
 void complete_collectives(int warp);
 const char* name_of(Op op);
 

@@ -15,6 +15,27 @@ dim3 block_dim, grid_dim;
 
 namespace {
 
+#ifdef CUDA_SIM_CHECK
+void note(Place barrier) {
+  for (const Place& p : run.barriers)
+    if (p.line == barrier.line && p.file == barrier.file) return;
+  run.barriers.push_back(barrier);
+}
+#else
+void note(Place) {}
+#endif
+
+}  // namespace
+
+// Whether the launch leaves this barrier out, to find out who notices.
+bool passes_over(Place barrier) {
+  note(barrier);
+  const Launch& launch = *run.launch;
+  return barrier.line == launch.skipped_line && launch.skipped_file && !strcmp(barrier.file, launch.skipped_file);
+}
+
+namespace {
+
 // Let all threads go on, if all wait at the same barrier.
 void release_block() {
   const Thread* first = nullptr;
@@ -47,7 +68,9 @@ void wait_for_block(const char* what, Place place) {
 
 }  // namespace
 
-void barrier(Place place) { wait_for_block("__syncthreads()", place); }
+void barrier(Place place) {
+  if (!passes_over(place)) wait_for_block("__syncthreads()", place);
+}
 
 int barrier_vote(Vote vote, bool predicate, Place place) {
   run.votes[0] += predicate;

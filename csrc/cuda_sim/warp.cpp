@@ -109,6 +109,7 @@ void complete_collectives(int warp) {
 }
 
 uint64_t collective(Collective wanted, Place place) {
+  if (wanted.op == Op::sync && passes_over(place)) return 0;
   Thread& thread = *current;
   thread.waiting = name_of(wanted.op);
   thread.place = place;

@@ -32,11 +32,13 @@ SHARED_LIMIT = 48 << 10  # bytes per block that a launch gets without asking
 
 @dataclass(frozen=True)
 class Settings:
-    """How kernels are simulated: the mode, the order of threads and blocks, and the seed of a random one."""
+    """How kernels are simulated: the mode, the order of threads and blocks, the seed of a random one, and a barrier
+    that is passed over, as (file, line)."""
 
     mode: str = os.environ.get("MINIGRAD_CUDA_SIM", "fast")
     order: str = "forward"
     seed: int = 0
+    skip: tuple | None = None
 
     def __post_init__(self):
         if self.mode not in build.MODES:
@@ -51,7 +53,8 @@ settings = Settings()
 @contextmanager
 def simulate(**changes):
     """Inside the block kernels are simulated with other settings: `mode` ("fast", "check"), `order` ("forward",
-    "reverse", "random") and `seed`.
+    "reverse", "random") and `seed`. `skip=("softmax.cu", 40)` passes over the `__syncthreads` or `__syncwarp` of that
+    line: if nothing is reported then, the barrier is not needed, or this run does not show what for.
 
     >>> import minigrad as mg
     >>> with mg.cuda.simulate(mode="check", order="random", seed=1):
@@ -95,7 +98,8 @@ class _Launch(ctypes.Structure):
         ("dynamic_shared", ctypes.c_size_t), ("max_shared", ctypes.c_size_t),
         ("arguments", ctypes.c_void_p), ("argument_count", ctypes.c_int),
         ("buffers", ctypes.POINTER(_Buffer)), ("buffer_count", ctypes.c_int),
-        ("order", ctypes.c_int), ("seed", ctypes.c_uint),
+        ("order", ctypes.c_int), ("seed", ctypes.c_uint), ("skipped_file", ctypes.c_char_p),
+        ("skipped_line", ctypes.c_int),
     ]  # fmt: skip
 
 
@@ -115,7 +119,8 @@ class Library:
 
     def __init__(self, text, name, mode):
         self.path, self.mode, self.signatures = build.library(text, name, mode), mode, signatures(text)
-        self._launch = ctypes.CDLL(str(self.path)).cuda_sim_launch
+        self._machine = ctypes.CDLL(str(self.path))
+        self._machine.cuda_sim_barrier.restype = ctypes.c_char_p
 
     def launch(self, kernel, grid, block, args, shared=0, max_shared=SHARED_LIMIT):
         """Run a kernel to its end. `args`: arrays of this device, numbers, None for a null pointer.
@@ -129,13 +134,22 @@ class Library:
             kernel.encode(), _three(grid), _three(block), shared, max_shared, _pointers(values), len(values),
             (_Buffer * len(buffers))(*buffers), len(buffers), ORDERS.index(settings.order), settings.seed,
         )  # fmt: skip
+        if settings.skip:
+            call.skipped_file, call.skipped_line = settings.skip[0].encode(), settings.skip[1]
         report = _Report()
         with _lock:
-            failed = self._launch(ctypes.byref(call), ctypes.byref(report))
+            failed = self._machine.cuda_sim_launch(ctypes.byref(call), ctypes.byref(report))
         if failed:
             raise self._error(kernel, report)
         if self.mode == "fast":
             _check_guards(kernel, touched)
+
+    def barriers(self):
+        """(file, line) of each `__syncthreads` and `__syncwarp` that the last launch came to, in mode "check"."""
+        found, line = [], ctypes.c_int()
+        while file := self._machine.cuda_sim_barrier(len(found), ctypes.byref(line)):
+            found.append((file.decode(), line.value))
+        return found
 
     def _error(self, kernel, report):
         message, file, line = report.message.decode(), report.file.decode(), report.line
