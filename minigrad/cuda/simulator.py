@@ -119,8 +119,9 @@ class Library:
 
     def __init__(self, text, name, mode):
         self.path, self.mode, self.signatures = build.library(text, name, mode), mode, signatures(text)
-        self._machine = ctypes.CDLL(str(self.path))
-        self._machine.cuda_sim_barrier.restype = ctypes.c_char_p
+        machine = ctypes.CDLL(str(self.path))
+        self._launch, self._barrier = machine.cuda_sim_launch, machine.cuda_sim_barrier
+        self._barrier.restype = ctypes.c_char_p
 
     def launch(self, kernel, grid, block, args, shared=0, max_shared=SHARED_LIMIT):
         """Run a kernel to its end. `args`: arrays of this device, numbers, None for a null pointer.
@@ -138,7 +139,7 @@ class Library:
             call.skipped_file, call.skipped_line = settings.skip[0].encode(), settings.skip[1]
         report = _Report()
         with _lock:
-            failed = self._machine.cuda_sim_launch(ctypes.byref(call), ctypes.byref(report))
+            failed = self._launch(ctypes.byref(call), ctypes.byref(report))
         if failed:
             raise self._error(kernel, report)
         if self.mode == "fast":
@@ -147,7 +148,7 @@ class Library:
     def barriers(self):
         """(file, line) of each `__syncthreads` and `__syncwarp` that the last launch came to, in mode "check"."""
         found, line = [], ctypes.c_int()
-        while file := self._machine.cuda_sim_barrier(len(found), ctypes.byref(line)):
+        while file := self._barrier(len(found), ctypes.byref(line)):
             found.append((file.decode(), line.value))
         return found
 
