@@ -40,25 +40,24 @@ __device__ __forceinline__ float logit_slope(float x, float t) { return 1.0f / (
 
 }  // namespace
 
-#define LOSS(NAME, VALUE, SLOPE)                                                                                   \
-  struct NAME##_value {                                                                                            \
-    __device__ __forceinline__ float operator()(float x, float t) const { return VALUE; }                          \
-  };                                                                                                               \
-  extern "C" __global__ void __launch_bounds__(256)                                                                \
-      NAME##_forward_each(float* loss, const float* x, const float* t, float scale, long long n) {                 \
-    const Size i = own_element();                                                                                  \
-    if (i < n) loss[i] = scale * NAME##_value()(x[i], t[i]);                                                       \
-  }                                                                                                                \
-  extern "C" __global__ void __launch_bounds__(256)                                                                \
-      NAME##_forward_chunks(double* parts, const float* x, const float* t, long long n, int length) {              \
-    sum_chunk(parts, x, t, n, length, NAME##_value());                                                             \
-  }                                                                                                                \
-  extern "C" __global__ void __launch_bounds__(256)                                                                \
-      NAME##_backward(float* dx, const float* dy, const float* x, const float* t, float scale, int step,           \
-                      long long n) {                                                                               \
-    const auto slope = [](float x, float t) { return SLOPE; };                                                     \
-    const Size i = own_element();                                                                                  \
-    if (i < n) dx[i] = scale * dy[i * step] * slope(x[i], t[i]);                                                   \
+#define LOSS(NAME, VALUE, SLOPE)                                                                        \
+  struct NAME##_value {                                                                                 \
+    __device__ __forceinline__ float operator()(float x, float t) const { return VALUE; }               \
+  };                                                                                                    \
+  extern "C" __global__ void __launch_bounds__(256)                                                     \
+      NAME##_forward_each(float* loss, const float* x, const float* t, float scale, long long n) {      \
+    const Size i = own_element();                                                                       \
+    if (i < n) loss[i] = scale * NAME##_value()(x[i], t[i]);                                            \
+  }                                                                                                     \
+  extern "C" __global__ void __launch_bounds__(256)                                                     \
+      NAME##_forward_chunks(double* parts, const float* x, const float* t, long long n, int length) {   \
+    sum_chunk(parts, x, t, n, length, NAME##_value());                                                  \
+  }                                                                                                     \
+  extern "C" __global__ void __launch_bounds__(256) NAME##_backward(                                    \
+      float* dx, const float* dy, const float* x, const float* t, float scale, int step, long long n) { \
+    const auto slope = [](float x, float t) { return SLOPE; };                                          \
+    const Size i = own_element();                                                                       \
+    if (i < n) dx[i] = scale * dy[i * step] * slope(x[i], t[i]);                                        \
   }
 
 LOSS(mse_loss, (x - t) * (x - t), 2.0f * (x - t))

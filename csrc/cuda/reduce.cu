@@ -181,9 +181,10 @@ struct Factors {
   }
   // Whether it can be divided by each of its factors: not if it left the range, or one is inf or nan.
   __device__ __forceinline__ bool divisible() const { return fabs(product) >= 1e-300 && fabs(product) <= 1e300; }
-  __device__ __forceinline__ float others(float x) const {
-    if (zeros > 0) return zeros == 1 && x == 0.0f ? static_cast<float>(product) : 0.0f;
-    return static_cast<float>(product / x);
+  // dy times all factors but x.
+  __device__ __forceinline__ float slope(float x, float dy) const {
+    if (zeros > 0) return zeros == 1 && x == 0.0f ? static_cast<float>(product * dy) : 0.0f * dy;
+    return static_cast<float>(product / x * dy);
   }
 };
 
@@ -193,7 +194,7 @@ __device__ __forceinline__ void spread_product(float* dx, float dy, const float*
   for (Size i = 0; i < n; ++i) dx[i * step] = static_cast<float>(product), product *= x[i * step];
   product = 1.0;
   for (Size i = n - 1; i >= 0; --i) {
-    dx[i * step] = static_cast<float>(dx[i * step] * product) * dy;
+    dx[i * step] = static_cast<float>(dx[i * step] * product * dy);
     product *= x[i * step];
   }
 }
@@ -209,7 +210,7 @@ extern "C" __global__ void __launch_bounds__(256)
   for_columns<Block>(n, [&](int i) { all.add(x[i]); });
   all = Block::merge(all, Factors(), Factors());
   if (all.divisible())
-    for_columns<Block>(n, [&](int i) { dx[i] = all.others(x[i]) * dy[row]; });
+    for_columns<Block>(n, [&](int i) { dx[i] = all.slope(x[i], dy[row]); });
   else if (threadIdx.x == 0)
     spread_product(dx, dy[row], x, n, 1);
 }
@@ -223,5 +224,5 @@ extern "C" __global__ void __launch_bounds__(256)
   Factors all;
   for (int i = 0; i < n; ++i) all.add(x[at + i * inner]);
   if (!all.divisible()) return spread_product(dx + at, dy[line], x + at, n, inner);
-  for (int i = 0; i < n; ++i) dx[at + i * inner] = all.others(x[at + i * inner]) * dy[line];
+  for (int i = 0; i < n; ++i) dx[at + i * inner] = all.slope(x[at + i * inner], dy[line]);
 }
