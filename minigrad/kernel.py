@@ -5,8 +5,8 @@ A kernel is a function on arrays, out-parameters first: `softmax_forward(y, x)`;
 extension, or, for arrays on another device, from csrc/cuda:
 
     float32             the native body if there is one, else the reference
-    float16, bfloat16   the native body `<name>_<dtype>` if there is one; else widened to float32, run as float32,
-                        rounded once on the way out
+    float16, bfloat16   the native body `<name>_<dtype>` if there is one, and if it takes what it is given; else widened
+                        to float32, run as float32, rounded once on the way out
     all else            the reference
 
 `use_backend("numpy")` or `tier("reference")` choose the reference everywhere; `MINIGRAD_TRACE=1` prints which body ran.
@@ -52,7 +52,9 @@ class Kernel:
         body = own or (natives.get(self.name, self.reference) if half or array.dtype == float32 else self.reference)
         device = devices.device_of_type(type(array))
         where = "reference" if body is self.reference else f"native {cpu.isa() if device == devices.CPU else device}"
-        body = widened(body, self.outs) if half and own is None else body
+        if half and (own is None or device != devices.CPU):
+            wide = widened(natives.get(self.name, self.reference), self.outs)
+            body = either(own, wide) if own else wide
         body = traced(self.name, where, body) if _trace else body
         if recording.recorder is not None:
             native = None if half or body is self.reference else natives.get(self.name)
@@ -77,6 +79,17 @@ def kernel(outs=1, key=0):
         return KERNELS[reference.__name__]
 
     return register
+
+
+def either(own, wide):
+    """A body that runs `own`, and `wide` where that says NotImplemented: of arguments that are halves in part only."""
+
+    @wraps(own)
+    def call(*args):
+        if own(*args) is NotImplemented:
+            wide(*args)
+
+    return call
 
 
 def widened(body, outs):

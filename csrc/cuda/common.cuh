@@ -8,11 +8,28 @@
 #define NAN __int_as_float(0x7fffffff)
 #endif
 
+// What numbers are stored as. Of a file that says `Real` there are forms for __half and __nv_bfloat16, which have it
+// defined in front of everything; numbers are computed, and added up, as floats in all of them.
+#ifndef Real
+#define Real float
+#endif
+
 constexpr int kWarp = 32;
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kMaxWarps = 32;  // of a block
 
 using Size = long long;
+
+// A stored number as a float, and back, rounded to nearest even.
+template <class T>
+__device__ __forceinline__ float load(const T* p) {
+  return static_cast<float>(*p);
+}
+
+template <class T, class V>
+__device__ __forceinline__ void store(T* p, V value) {
+  *p = static_cast<T>(value);
+}
 
 struct Add {
   __device__ __forceinline__ float operator()(float a, float b) const { return a + b; }

@@ -22,9 +22,9 @@ struct Online {
 };
 
 template <class Group>
-__device__ __forceinline__ Online peak_and_total(const float* x, int cols, Size step) {
+__device__ __forceinline__ Online peak_and_total(const Real* x, int cols, Size step) {
   Online mine{-INFINITY, 0.0f};
-  for_columns<Group>(cols, [&](int c) { mine.add(x[c * step]); });
+  for_columns<Group>(cols, [&](int c) { mine.add(load(x + c * step)); });
   const float peak = largest<Group>(mine.peak);
   const float scaled = mine.peak == -INFINITY ? mine.total : mine.total * expf(mine.peak - peak);
   return {peak, sum<Group>(scaled)};
@@ -32,34 +32,35 @@ __device__ __forceinline__ Online peak_and_total(const float* x, int cols, Size 
 
 struct Softmax {
   template <class Group>
-  static __device__ __forceinline__ void forward(float* y, const float* x, int cols, Size step) {
+  static __device__ __forceinline__ void forward(Real* y, const Real* x, int cols, Size step) {
     const Online all = peak_and_total<Group>(x, cols, step);
-    for_columns<Group>(cols, [&](int c) { y[c * step] = expf(x[c * step] - all.peak) / all.total; });
+    for_columns<Group>(cols, [&](int c) { store(y + c * step, expf(load(x + c * step) - all.peak) / all.total); });
   }
 
   template <class Group>
-  static __device__ __forceinline__ void backward(float* dx, const float* dy, const float* y, int cols, Size step) {
+  static __device__ __forceinline__ void backward(Real* dx, const Real* dy, const Real* y, int cols, Size step) {
     float dot = 0.0f;
-    for_columns<Group>(cols, [&](int c) { dot += dy[c * step] * y[c * step]; });
+    for_columns<Group>(cols, [&](int c) { dot += load(dy + c * step) * load(y + c * step); });
     dot = sum<Group>(dot);
-    for_columns<Group>(cols, [&](int c) { dx[c * step] = y[c * step] * (dy[c * step] - dot); });
+    for_columns<Group>(cols, [&](int c) { store(dx + c * step, load(y + c * step) * (load(dy + c * step) - dot)); });
   }
 };
 
 struct LogSoftmax {
   template <class Group>
-  static __device__ __forceinline__ void forward(float* y, const float* x, int cols, Size step) {
+  static __device__ __forceinline__ void forward(Real* y, const Real* x, int cols, Size step) {
     const Online all = peak_and_total<Group>(x, cols, step);
     const float log_total = logf(all.total);
-    for_columns<Group>(cols, [&](int c) { y[c * step] = x[c * step] - all.peak - log_total; });
+    for_columns<Group>(cols, [&](int c) { store(y + c * step, load(x + c * step) - all.peak - log_total); });
   }
 
   template <class Group>
-  static __device__ __forceinline__ void backward(float* dx, const float* dy, const float* y, int cols, Size step) {
+  static __device__ __forceinline__ void backward(Real* dx, const Real* dy, const Real* y, int cols, Size step) {
     float total = 0.0f;
-    for_columns<Group>(cols, [&](int c) { total += dy[c * step]; });
+    for_columns<Group>(cols, [&](int c) { total += load(dy + c * step); });
     total = sum<Group>(total);
-    for_columns<Group>(cols, [&](int c) { dx[c * step] = dy[c * step] - expf(y[c * step]) * total; });
+    for_columns<Group>(cols,
+                       [&](int c) { store(dx + c * step, load(dy + c * step) - expf(load(y + c * step)) * total); });
   }
 };
 
@@ -70,26 +71,26 @@ __device__ __forceinline__ Size start_of(Size row, int cols, Size inner) {
 
 }  // namespace
 
-#define ROWS(NAME, OP)                                                                                              \
-  extern "C" __global__ void __launch_bounds__(128)                                                                 \
-      NAME##_forward_warp(float* y, const float* x, long long rows, int cols, long long inner) {                    \
-    const Size row = warp_row(), at = start_of(row, cols, inner);                                                   \
-    if (row < rows) OP::forward<Warp>(y + at, x + at, cols, inner);                                                 \
-  }                                                                                                                 \
-  extern "C" __global__ void __launch_bounds__(256)                                                                 \
-      NAME##_forward_block(float* y, const float* x, int cols, long long inner) {                                   \
-    const Size at = start_of(blockIdx.x, cols, inner);                                                              \
-    OP::forward<Block>(y + at, x + at, cols, inner);                                                                \
-  }                                                                                                                 \
-  extern "C" __global__ void __launch_bounds__(128)                                                                 \
-      NAME##_backward_warp(float* dx, const float* dy, const float* y, long long rows, int cols, long long inner) { \
-    const Size row = warp_row(), at = start_of(row, cols, inner);                                                   \
-    if (row < rows) OP::backward<Warp>(dx + at, dy + at, y + at, cols, inner);                                      \
-  }                                                                                                                 \
-  extern "C" __global__ void __launch_bounds__(256)                                                                 \
-      NAME##_backward_block(float* dx, const float* dy, const float* y, int cols, long long inner) {                \
-    const Size at = start_of(blockIdx.x, cols, inner);                                                              \
-    OP::backward<Block>(dx + at, dy + at, y + at, cols, inner);                                                     \
+#define ROWS(NAME, OP)                                                                                           \
+  extern "C" __global__ void __launch_bounds__(128)                                                              \
+      NAME##_forward_warp(Real* y, const Real* x, long long rows, int cols, long long inner) {                   \
+    const Size row = warp_row(), at = start_of(row, cols, inner);                                                \
+    if (row < rows) OP::forward<Warp>(y + at, x + at, cols, inner);                                              \
+  }                                                                                                              \
+  extern "C" __global__ void __launch_bounds__(256)                                                              \
+      NAME##_forward_block(Real* y, const Real* x, int cols, long long inner) {                                  \
+    const Size at = start_of(blockIdx.x, cols, inner);                                                           \
+    OP::forward<Block>(y + at, x + at, cols, inner);                                                             \
+  }                                                                                                              \
+  extern "C" __global__ void __launch_bounds__(128)                                                              \
+      NAME##_backward_warp(Real* dx, const Real* dy, const Real* y, long long rows, int cols, long long inner) { \
+    const Size row = warp_row(), at = start_of(row, cols, inner);                                                \
+    if (row < rows) OP::backward<Warp>(dx + at, dy + at, y + at, cols, inner);                                   \
+  }                                                                                                              \
+  extern "C" __global__ void __launch_bounds__(256)                                                              \
+      NAME##_backward_block(Real* dx, const Real* dy, const Real* y, int cols, long long inner) {                \
+    const Size at = start_of(blockIdx.x, cols, inner);                                                           \
+    OP::backward<Block>(dx + at, dy + at, y + at, cols, inner);                                                  \
   }
 
 ROWS(softmax, Softmax)

@@ -13,8 +13,8 @@ from minigrad.cuda import budget, card, cubin
 def run_build(args):
     begin = time.perf_counter()
     made = cubin.build_all(args.files, args.arch, args.tool, args.jobs)
-    for stem in dict.fromkeys(stem for stem, _ in made):
-        seconds = [made[stem, arch].seconds for arch in args.arch]
+    for stem in dict.fromkeys(stem for stem, *_ in made):
+        seconds = [each.seconds for (name, *_), each in made.items() if name == stem]
         took = f"{sum(seconds):.2f} s" if sum(seconds) else "lay there already"
         print(f"{stem}.cu: {took}")
     tool = cubin.chosen(args.tool)
@@ -25,7 +25,7 @@ def run_build(args):
 def run_budget(args):
     found = budget.measured(args.files, args.arch, args.tool, args.jobs)
     if args.write:
-        budget.write(found, args.files)
+        budget.write(found)
         print(f"{len(found)} kernels written to {budget.path()}")
     wrong = list(budget.complaints(found, budget.read()))
     print("\n".join(wrong) or f"{len(found)} kernels keep within {budget.path()}")
@@ -50,7 +50,7 @@ def parser():
     build.set_defaults(run=run_build)
     budgets = commands.add_parser("budget", parents=[common], help="hold kernels to their budgets")
     budgets.add_argument("--check", action="store_true", help="as it is without --write")
-    budgets.add_argument("--write", action="store_true", help="make what is found the budgets")
+    budgets.add_argument("--write", action="store_true", help="make what is found the budgets: of all files")
     budgets.set_defaults(run=run_budget)
     cards = commands.add_parser("card", help="what a kernel computes, and what it takes of a GPU")
     cards.add_argument("kernel", help="an entry point, as softmax_forward_warp")

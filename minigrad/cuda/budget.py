@@ -44,7 +44,7 @@ def _found(text):
 def measured(files=None, architectures=cubin.ARCHITECTURES, tool=None, workers=None):
     """{kernel: (file, {architecture: Resources})} of kernel files."""
     found = {}
-    for (stem, arch), made in cubin.build_all(files, architectures, tool, workers).items():
+    for (stem, arch, _), made in cubin.build_all(files, architectures, tool, workers).items():
         for kernel, taken in resources(made.log).items():
             found.setdefault(kernel, (stem, {}))[1][arch] = taken
     return dict(sorted(found.items(), key=lambda item: (item[1][0], item[0])))
@@ -66,12 +66,9 @@ def _row_of(row):
     return {arch: Resources(int(row[f"sm_{arch}"]), shared, spills) for arch in archs if row[f"sm_{arch}"]}
 
 
-def write(found, files=None):
-    """Make `found` the table, or with `files` their part of it; where architectures differ in shared memory or spills,
-    the most counts."""
+def write(found):
+    """Make `found` the table; where architectures differ in shared memory or spills, the most counts."""
     archs = cubin.ARCHITECTURES
-    others = {kernel: row for kernel, row in read().items() if row[0] not in files} if files else {}
-    found = dict(sorted((others | found).items(), key=lambda item: (item[1][0], item[0])))
     with open(path(), "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["file", "kernel", "shared", "spills", *(f"sm_{arch}" for arch in archs)])

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from minigrad.cuda.source import included, translate
+from minigrad.cuda.source import form, included, translate
 
 _PACKAGE = Path(__file__).parent.parent
 _CSRC = next((p for p in (_PACKAGE / "csrc", _PACKAGE.parent / "csrc") if (p / "cuda_sim").is_dir()), None)
@@ -37,6 +37,11 @@ class CompileError(RuntimeError):
 def kernel_folder():
     """Where the `.cu` files lie."""
     return sources() / "cuda"
+
+
+def kernel_text(stem, dtype=None):
+    """The text of csrc/cuda/<stem>.cu, in its form for a dtype."""
+    return form((kernel_folder() / f"{stem}.cu").read_text(), dtype)
 
 
 def sources():

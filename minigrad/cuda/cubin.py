@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minigrad.cuda import build, nvrtc
+from minigrad.cuda.source import HALVES, has_halves
 
 ARCHITECTURES = ("75", "80", "90", "100", "120")
 TOOLS = ("nvrtc", "nvcc")
@@ -97,10 +98,9 @@ def cubin(text, name, arch, tool=None):
     return Cubin(target, said, seconds)
 
 
-def cubin_of_file(stem, arch, tool=None):
-    """The cubin of csrc/cuda/<stem>.cu."""
-    name = f"{stem}.cu"
-    return cubin((build.kernel_folder() / name).read_text(), name, arch, tool)
+def cubin_of_file(stem, arch, tool=None, dtype=None):
+    """The cubin of csrc/cuda/<stem>.cu, in its form for a dtype."""
+    return cubin(build.kernel_text(stem, dtype), f"{stem}.cu", arch, tool)
 
 
 def stems():
@@ -108,12 +108,25 @@ def stems():
     return sorted(path.stem for path in build.kernel_folder().glob("*.cu"))
 
 
+def forms(stem):
+    """The dtypes that a file comes in forms for; None is the text as it stands."""
+    return (None, *HALVES) if has_halves(build.kernel_text(stem)) else (None,)
+
+
 def build_all(files=None, architectures=ARCHITECTURES, tool=None, workers=None):
-    """{(stem, architecture): Cubin} of kernel files, compiled side by side. Errors: CompileError, the first."""
+    """{(stem, architecture, dtype): Cubin} of all forms of kernel files, compiled side by side.
+
+    Errors: CompileError, the first.
+    """
     tool = chosen(tool)
-    rows = [(stem, arch) for stem in files or stems() for arch in architectures]
+    rows = [(stem, arch, dtype) for stem in files or stems() for arch in architectures for dtype in forms(stem)]
+
+    def make(row):
+        stem, arch, dtype = row
+        return cubin_of_file(stem, arch, tool, dtype)
+
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        return dict(zip(rows, pool.map(lambda row: cubin_of_file(row[0], row[1], tool), rows), strict=True))
+        return dict(zip(rows, pool.map(make, rows), strict=True))
 
 
 def folder():

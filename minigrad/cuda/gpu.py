@@ -29,15 +29,18 @@ def _cupy(op):
 @cache
 def bodies():
     """Every kernel with a launch function: name -> what runs it on the GPU."""
-    launches.bodies()  # which imports them
-    return {name: _body(*row) for name, row in launches.LAUNCHES.items()}
+    return {name: _body(*row) for name, row in launches.every().items()}
 
 
 def _body(stem, function):
     @wraps(function)
     def body(*args):
-        for launch in function(*args):
+        plan = function(*args)
+        if plan is NotImplemented:
+            return plan
+        for launch in plan:
             _start(_entry(stem, launch.entry, launch.shared, current_device()), *launch)
+        return None
 
     return body
 

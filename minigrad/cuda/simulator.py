@@ -174,9 +174,9 @@ def load(text, name, mode):
 
 
 @cache
-def load_file(stem, mode):
-    """The library of csrc/cuda/<stem>.cu."""
-    return load((build.kernel_folder() / f"{stem}.cu").read_text(), f"{stem}.cu", mode)
+def load_file(stem, mode, dtype=None):
+    """The library of csrc/cuda/<stem>.cu, in its form for a dtype."""
+    return load(build.kernel_text(stem, dtype), f"{stem}.cu", mode)
 
 
 # Arguments -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,9 @@ that nothing is declared twice. A macro that expands to such a line makes a kern
     #define UNARY(NAME, FORMULA) extern "C" __global__ void NAME(float* y, const float* x, int n) { ... }
     UNARY(exp_forward, expf(v))
 
+A file that says `Real` where it means the type of stored numbers comes in a form for each of three: `form` puts before
+its text what `Real` is and a suffix for every name of a kernel, `exp_forward_float16`; as it stands it is float's.
+
 `translate` changes one thing, declarations of shared memory, and those within their line: line numbers stay.
 """
 
@@ -16,11 +19,14 @@ _KERNEL = re.compile(
     r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\(([^)]*)\)\s*)?(\w+)\s*\(([^)]*)\)', re.DOTALL
 )
 _MACRO = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)\(([^)]*)\)((?:.*\\\n)*.*)$", re.MULTILINE)
+_WORD = re.compile(r"^#define (\w+) (\w+)$", re.MULTILINE)
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 _SHARED = re.compile(
     r"(?<!\w)(extern[ \t]+)?__shared__[ \t]+(?:(?:__align__|alignas)\((\d+)\)[ \t]*)?"
     r"([A-Za-z_][\w: \t]*(?:<[^<>\n]*>)?[\w: \t*]*?[ \t*])[ \t]*(\w+)[ \t]*((?:\[[^\]\n]*\])*)[ \t]*;"
 )
+
+HALVES = {"float16": ("__half", "cuda_fp16.h"), "bfloat16": ("__nv_bfloat16", "cuda_bf16.h")}  # Real, and its header
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,29 @@ class Signature:
 
 def signatures(text):
     """{kernel: Signature} of a kernel file."""
-    kernels = _KERNEL.findall(_expanded(without_comments(text)))
-    return {name: Signature(_parameters(listed), bounds) for bounds, name, listed in kernels}
+    text = without_comments(text)
+    words = {"Real": "float"} | dict(_WORD.findall(text))
+    kernels = _KERNEL.findall(_expanded(text))
+    return {words.get(name, name): Signature(_parameters(listed, words), bounds) for bounds, name, listed in kernels}
+
+
+def has_halves(text):
+    """Whether a kernel file comes in forms for halves."""
+    return bool(re.search(r"\bReal\b", without_comments(text)))
+
+
+def form(text, dtype):
+    """A kernel file in its form for a dtype: kernels are called `<name>_<dtype>`. One that has no forms stays."""
+    if dtype is None or not has_halves(text):
+        return text
+    real, header = HALVES[dtype]
+    names = "".join(f"#define {name} {name}_{dtype}\n" for name in signatures(text))
+    return f"#include <{header}>\n#define Real {real}\n{names}#line 1\n{text}"
+
+
+def dtype_of(kernel):
+    """The half whose form a kernel belongs to, by its name; None for the text as it stands."""
+    return next((dtype for dtype in HALVES if kernel.endswith(f"_{dtype}")), None)
 
 
 def without_comments(text):
@@ -57,13 +84,14 @@ def included(text):
     return _INCLUDE.findall(without_comments(text))
 
 
-def _parameters(listed):
-    return tuple(_parameter(p.replace("__restrict__", " ")) for p in listed.split(",") if p.strip())
+def _parameters(listed, meaning):
+    return tuple(_parameter(p.replace("__restrict__", " "), meaning) for p in listed.split(",") if p.strip())
 
 
-def _parameter(text):
-    words = re.sub(r"\bconst\b|\*", " ", text).split()
-    return Parameter(words[-1], " ".join(words[:-1]), "*" in text, bool(re.match(r"\s*const\b", text)))
+def _parameter(text, meaning):
+    *words, name = re.sub(r"\bconst\b|\*", " ", text).split()
+    ctype = " ".join(meaning.get(word, word) for word in words)
+    return Parameter(name, ctype, "*" in text, bool(re.match(r"\s*const\b", text)))
 
 
 def _expanded(text):

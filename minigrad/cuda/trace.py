@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrad.cuda import build, simulator
-from minigrad.cuda.source import signatures
+from minigrad.cuda.source import dtype_of, signatures
 
 MOST = 1 << 20  # accesses that are kept
 WRITE, ATOMIC, SHARED, VALUE_KNOWN = 1, 2, 4, 8
@@ -146,11 +146,11 @@ def tracing(kernel, block=-1, thread=-1, source=None, most=MOST):
 def file_of(kernel):
     """The stem of the file of csrc/cuda that has this kernel. Errors: KeyError for one that is nowhere."""
     for path in sorted(build.kernel_folder().glob("*.cu")):
-        if kernel in signatures(path.read_text()):
+        if kernel in signatures(build.kernel_text(path.stem, dtype_of(kernel))):
             return path.stem
     raise KeyError(f"[cuda] no kernel {kernel!r} in {build.kernel_folder()}")
 
 
 def kernel_text(kernel):
-    """The text of the file of csrc/cuda that has this kernel."""
-    return (build.kernel_folder() / f"{file_of(kernel)}.cu").read_text()
+    """The text of the file of csrc/cuda that has this kernel, in the form in which it has it."""
+    return build.kernel_text(file_of(kernel), dtype_of(kernel))

@@ -2,7 +2,16 @@
 
 import pytest
 
-from minigrad.cuda.source import Parameter, included, signatures, translate, without_comments
+from minigrad.cuda.source import (
+    Parameter,
+    dtype_of,
+    form,
+    has_halves,
+    included,
+    signatures,
+    translate,
+    without_comments,
+)
 
 TEXT = """
 #include "shared/reduce.cuh"
@@ -42,6 +51,35 @@ def test_parameters_have_names_and_types():
         Parameter("n", "long long"), Parameter("k", "unsigned int"), Parameter("flag", "bool"),
     )  # fmt: skip
     assert signatures(TEXT)["nothing"].parameters == ()
+
+
+REAL = """
+#include "common.cuh"
+#define ROW(T, NAME) extern "C" __global__ void NAME##_row(T* y, const Real* x) {}
+ROW(Real, one)
+ROW(bool, two)
+extern "C" __global__ void three(Real* y, const long long* index, float p) {}
+"""
+
+
+def test_a_file_with_real_has_forms():
+    plain, half = signatures(REAL), signatures(form(REAL, "float16"))
+    assert list(plain) == ["one_row", "two_row", "three"]
+    assert [p.ctype for kernel in plain.values() for p in kernel.parameters] == [
+        "float", "float", "bool", "float", "float", "long long", "float"
+    ]  # fmt: skip
+    assert list(half) == ["one_row_float16", "two_row_float16", "three_float16"]
+    assert [p.ctype for kernel in half.values() for p in kernel.parameters] == [
+        "__half", "__half", "bool", "__half", "__half", "long long", "float"
+    ]  # fmt: skip
+    assert [dtype_of(k) for k in ("one_row", "one_row_float16", "three_bfloat16")] == [None, "float16", "bfloat16"]
+
+
+def test_a_form_keeps_its_lines_and_other_files_have_none():
+    before, line, text = form(REAL, "bfloat16").partition("#line 1\n")
+    assert (line, text) == ("#line 1\n", REAL) and "#define Real __nv_bfloat16\n" in before
+    assert has_halves(REAL) and not has_halves(TEXT + "// Real")
+    assert form(REAL, None) == REAL and form(TEXT, "float16") == TEXT
 
 
 def test_included_files():

@@ -4,7 +4,7 @@ forward      float64 against numpy, and with drawn shapes and memory layouts too
 gradients    against central differences, of the gradient again, and the two backwards against each other
 native       float32 C++ bodies against the reference: size 0, 1, odd, large; any strides; inf, nan, denormals
 threads      the same bits from 1, 2 and 4 of them
-cuda-sim     float32 CUDA bodies against the reference, on the simulator, every load and store checked
+cuda-sim     CUDA bodies against the reference, on the simulator, every load and store checked; those of halves as next
 halves       float16 and bfloat16 against float64, rounded
 torch        outputs and gradients against PyTorch, where it is installed
 
@@ -110,11 +110,14 @@ def check_native(case, arrays, what="native against reference"):
 
 def check_cuda(case, arrays, what="cuda-sim against reference"):
     """Where one of the row's kernels has a CUDA body: the row on the simulator, which reports what is out of order."""
-    if not COMPILER or not devices.kernels(SimArray).keys() & kernels_run(case, arrays):
+    bodies = devices.kernels(SimArray).keys() & kernels_run(case, arrays) if COMPILER else ()
+    if not bodies:
         return
     with mg.cuda.simulate(mode="check"):
         found = run(case, [devices.move(a, "cuda-sim") for a in arrays])
-    same_runs(found, reference(case, arrays), max(case.rtol, 1e-5), max(case.atol, 1e-5), what)
+        same_runs(found, reference(case, arrays), max(case.rtol, 1e-5), max(case.atol, 1e-5), what)
+        if any(f"{name}_float16" in devices.kernels(SimArray) for name in bodies):
+            check_halves(case, arrays, "cuda-sim")
 
 
 def check_threads(case, arrays):
@@ -145,10 +148,11 @@ def check_extremes(case, arrays):
             same(found, np.where(right, exact, flushed), case.rtol, case.atol, f"output {i}, {value} among the inputs")
 
 
-def check_halves(case, arrays):
+def check_halves(case, arrays, device="cpu"):
     for dtype, eps in ((float16, 2.0**-10), (bfloat16, 2.0**-7)):
         halves = [a.astype(dtype) if is_float(a) else a for a in arrays]
-        found, exact = run(case, halves), run(case, [a.astype(np.float64) if is_float(a) else a for a in halves])
+        found = run(case, [devices.move(a, device) for a in halves])
+        exact = run(case, [a.astype(np.float64) if is_float(a) else a for a in halves])
         assert all(a.dtype == dtype for a, b in zip(found[0], exact[0], strict=True) if is_float(b)), "a half widened"
         rounding = 0.51 * eps * case.ulps
         same_runs((found[0], ()), (exact[0], ()), rounding, 0.1 * rounding * case.ulps, f"{dtype}")
