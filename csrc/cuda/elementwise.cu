@@ -91,6 +91,20 @@ __device__ __forceinline__ float gelu_tanh_slope(float x) {
 
 __device__ __forceinline__ float power_slope(float x, float e) { return e == 0.0f ? 0.0f : e * powf(x, e - 1.0f); }
 
+// Python's: the rest is exact and has the sign of b, the quotient is what b goes into a - rest.
+__device__ __forceinline__ float remainder_of(float a, float b) {
+  const float rest = fmodf(a, b);
+  if (rest == 0.0f) return copysignf(0.0f, b);
+  return b != 0.0f && (b < 0.0f) != (rest < 0.0f) ? rest + b : rest;
+}
+__device__ __forceinline__ float floor_quotient(float a, float b) {
+  if (b == 0.0f) return a / b;
+  const float rest = fmodf(a, b), other_sign = rest != 0.0f && (b < 0.0f) != (rest < 0.0f) ? 1.0f : 0.0f;
+  const float quotient = (a - rest) / b - other_sign, down = floorf(quotient);
+  if (quotient == 0.0f) return copysignf(0.0f, a / b);
+  return quotient - down > 0.5f ? down + 1.0f : down;
+}
+
 }  // namespace
 
 #define ROW(T, NAME, FORMULA)                                                                                      \
@@ -111,6 +125,7 @@ ROW(float, copy_forward, a)
 ROW(float, neg_forward, -a)
 ROW(float, neg_backward, -a)
 ROW(float, sign_forward, sign(a))
+ROW(float, sign_backward, 0.0f)
 ROW(float, abs_forward, fabsf(a))
 ROW(float, exp_forward, expf(a))
 ROW(float, log_forward, logf(a))
@@ -145,6 +160,9 @@ ROW(float, div_forward, a / b)
 ROW(float, pow_forward, powf(a, b))
 ROW(float, maximum_forward, larger(a, b))
 ROW(float, minimum_forward, smaller(a, b))
+ROW(float, floor_divide_forward, floor_quotient(a, b))
+ROW(float, trunc_divide_forward, truncf(a / b))
+ROW(float, remainder_forward, remainder_of(a, b))
 ROW(bool, eq_forward, a == b)
 ROW(bool, ne_forward, a != b)
 ROW(bool, gt_forward, a > b)

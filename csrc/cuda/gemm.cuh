@@ -12,6 +12,23 @@ namespace {
 // What is loaded side by side by neighbouring threads: neighbours along k, or along m (of a) and n (of b).
 enum class Along { depth, width };
 
+// The first result of this block. Blocks are counted down the columns of bands, kBand tiles high: those that run at the
+// same time want few rows of a and few columns of b, which then are read from the L2 cache.
+constexpr int kBand = 8;
+
+template <int Rows, int Columns, class Index>
+struct Corner {
+  Index row, column;
+
+  __device__ __forceinline__ Corner(Index m, Index n) {
+    const int down = static_cast<int>((m + Rows - 1) / Rows), across = static_cast<int>((n + Columns - 1) / Columns);
+    const int band = blockIdx.x / (kBand * across), inside = blockIdx.x % (kBand * across);
+    const int height = down - band * kBand < kBand ? down - band * kBand : kBand;
+    row = (band * kBand + inside % height) * static_cast<Index>(Rows);
+    column = inside / height * static_cast<Index>(Columns);
+  }
+};
+
 // load_a(row, k), load_b(k, column), store(sum, row, column), all of them counted by an Index
 template <Along A, Along B, class Index, class LoadA, class LoadB, class Store>
 __device__ __forceinline__ void gemm(Index m, Index n, Index k, const LoadA& load_a, const LoadB& load_b,
@@ -19,7 +36,8 @@ __device__ __forceinline__ void gemm(Index m, Index n, Index k, const LoadA& loa
   __shared__ float a_tile[kDepth][kTile + 4];  // padded: neighbouring rows begin in other banks
   __shared__ float b_tile[kDepth][kTile + 4];
   const int t = threadIdx.x, row = t / 16 * kOwn, column = t % 16 * kOwn;
-  const Index row0 = static_cast<Index>(blockIdx.y) * kTile, column0 = static_cast<Index>(blockIdx.x) * kTile;
+  const Corner<kTile, kTile, Index> corner(m, n);
+  const Index row0 = corner.row, column0 = corner.column;
   float sums[kOwn][kOwn] = {};
   for (Index k0 = 0; k0 < k; k0 += kDepth) {
     for (int i = t; i < kTile * kDepth; i += 256) {

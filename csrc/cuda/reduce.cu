@@ -164,3 +164,65 @@ REDUCTION(max_forward, Largest, long long)
 REDUCTION(min_forward, Smallest, long long)
 REDUCTION(logsumexp_forward, LogSumExp, float)
 REDUCTION(var_forward, Variance, float)
+
+// dx_i = dy times the product of all others, the whole product divided by x_i. -------------------------------------
+
+namespace {
+
+// The product of what is not zero, and how many zeros there are; in double, so that few products are out of range.
+struct Factors {
+  double product = 1.0;
+  int zeros = 0, unused = 0;
+
+  __device__ __forceinline__ void add(float x) { x == 0.0f ? void(++zeros) : void(product *= x); }
+  __device__ __forceinline__ Factors operator()(Factors a, Factors b) const {
+    a.product *= b.product, a.zeros += b.zeros;
+    return a;
+  }
+  // Whether it can be divided by each of its factors: not if it left the range, or one is inf or nan.
+  __device__ __forceinline__ bool divisible() const { return fabs(product) >= 1e-300 && fabs(product) <= 1e300; }
+  // dy times all factors but x.
+  __device__ __forceinline__ float slope(float x, float dy) const {
+    if (zeros > 0) return zeros == 1 && x == 0.0f ? static_cast<float>(product * dy) : 0.0f * dy;
+    return static_cast<float>(product / x * dy);
+  }
+};
+
+// One line where no division will do: the product of those before, then that of those behind.
+__device__ __forceinline__ void spread_product(float* dx, float dy, const float* x, Size n, Size step) {
+  double product = 1.0;
+  for (Size i = 0; i < n; ++i) dx[i * step] = static_cast<float>(product), product *= x[i * step];
+  product = 1.0;
+  for (Size i = n - 1; i >= 0; --i) {
+    dx[i * step] = static_cast<float>(dx[i * step] * product * dy);
+    product *= x[i * step];
+  }
+}
+
+}  // namespace
+
+// inner = 1: a block for each row.
+extern "C" __global__ void __launch_bounds__(256)
+    prod_backward_rows(float* dx, const float* dy, const float* x, int n) {
+  const Size row = blockIdx.x;
+  dx += row * n, x += row * n;
+  Factors all;
+  for_columns<Block>(n, [&](int i) { all.add(x[i]); });
+  all = Block::merge(all, Factors(), Factors());
+  if (all.divisible())
+    for_columns<Block>(n, [&](int i) { dx[i] = all.slope(x[i], dy[row]); });
+  else if (threadIdx.x == 0)
+    spread_product(dx, dy[row], x, n, 1);
+}
+
+// inner > 1: a thread for each of 256 neighbouring lines along n.
+extern "C" __global__ void __launch_bounds__(256)
+    prod_backward_lines(float* dx, const float* dy, const float* x, long long lines, int n, long long inner) {
+  const Size line = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (line >= lines) return;
+  const Size at = line / inner * n * inner + line % inner;
+  Factors all;
+  for (int i = 0; i < n; ++i) all.add(x[at + i * inner]);
+  if (!all.divisible()) return spread_product(dx + at, dy[line], x + at, n, inner);
+  for (int i = 0; i < n; ++i) dx[at + i * inner] = all.slope(x[at + i * inner], dy[line]);
+}

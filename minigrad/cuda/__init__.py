@@ -3,7 +3,7 @@
 Reading order: `source.py` (what a kernel file says), `build.py` (how it is compiled), `simulator.py` (how it is run and
 what is reported), `kernel_file.py` (users' own kernels). The simulator's C++ lies in csrc/cuda_sim. Then `trace.py`
 (every access of a kernel), `card.py` and `step.py` (what is made of it), `cubin.py` (compiling for GPUs), `budget.py`,
-`gpu.py` (launches, streams and events on a real one).
+`rungs.py` (which body multiplies matrices), `gpu.py` (launches, streams and events on a real GPU).
 """
 
 from minigrad.cuda.availability import device_count, is_available, missing
@@ -19,5 +19,6 @@ from minigrad.cuda.gpu import (
     synchronize,
 )
 from minigrad.cuda.kernel_file import CudaKernel, CudaModule, compile
+from minigrad.cuda.rungs import matmul_rungs, use_matmul
 from minigrad.cuda.simulator import KernelError, simulate
 from minigrad.cuda.step import step

@@ -25,7 +25,7 @@ def run_build(args):
 def run_budget(args):
     found = budget.measured(args.files, args.arch, args.tool, args.jobs)
     if args.write:
-        budget.write(found)
+        budget.write(found, args.files)
         print(f"{len(found)} kernels written to {budget.path()}")
     wrong = list(budget.complaints(found, budget.read()))
     print("\n".join(wrong) or f"{len(found)} kernels keep within {budget.path()}")
@@ -50,7 +50,7 @@ def parser():
     build.set_defaults(run=run_build)
     budgets = commands.add_parser("budget", parents=[common], help="hold kernels to their budgets")
     budgets.add_argument("--check", action="store_true", help="as it is without --write")
-    budgets.add_argument("--write", action="store_true", help="make what is found the budgets: of all files")
+    budgets.add_argument("--write", action="store_true", help="make what is found the budgets")
     budgets.set_defaults(run=run_budget)
     cards = commands.add_parser("card", help="what a kernel computes, and what it takes of a GPU")
     cards.add_argument("kernel", help="an entry point, as softmax_forward_warp")

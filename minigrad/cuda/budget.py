@@ -66,9 +66,12 @@ def _row_of(row):
     return {arch: Resources(int(row[f"sm_{arch}"]), shared, spills) for arch in archs if row[f"sm_{arch}"]}
 
 
-def write(found):
-    """Make `found` the table; where architectures differ in shared memory or spills, the most counts."""
+def write(found, files=None):
+    """Make `found` the table, or with `files` their part of it; where architectures differ in shared memory or spills,
+    the most counts."""
     archs = cubin.ARCHITECTURES
+    others = {kernel: row for kernel, row in read().items() if row[0] not in files} if files else {}
+    found = dict(sorted((others | found).items(), key=lambda item: (item[1][0], item[0])))
     with open(path(), "w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["file", "kernel", "shared", "spills", *(f"sm_{arch}" for arch in archs)])

@@ -138,7 +138,24 @@ OTHERS = [
     ("exp_forward", blank(4, 300), numbers(4, 300)),
     ("add_forward", blank(2, 3, 2, 3, 2, 3, 2, 3), numbers(3, 1, 3, 1, 3, 1, 3), numbers(2, 1, 2, 1, 2, 1, 2, 1)),
 ]
-CASES = [*OPTIMIZERS, *NORMS, *ROWS, *REDUCTIONS, *PRODUCTS, *IMAGES, *ATTENTION, *OTHERS]
+LOSSES = [
+    row
+    for name in ("mse_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits")
+    for row in [
+        (f"{name}_forward", blank(), rng.random(9000, np.float32), rng.random(9000, np.float32), 0.1),
+        (f"{name}_forward", blank(300), rng.random(300, np.float32), rng.random(300, np.float32), 1.0),
+        (f"{name}_backward", blank(300), numbers(), rng.random(300, np.float32), rng.random(300, np.float32), 0.1),
+        (f"{name}_backward", blank(7), numbers(7), rng.random(7, np.float32), rng.random(7, np.float32), 1.0),
+    ]
+]
+FACTORS = 1 + 0.01 * numbers(2, 300, 1)
+ZERO, ZEROS, HUGE = FACTORS.copy(), FACTORS.copy(), FACTORS.copy()
+ZERO[0, 7], ZEROS[1, 7:9], HUGE[:, 150:] = 0, 0, 1e8  # one factor of 0; two; a product beyond double's range
+PRODUCTS_OF_OTHERS = [
+    ("prod_backward", blank(*x.shape), numbers(x.shape[0], x.shape[2]), x)
+    for x in (FACTORS, ZERO, ZEROS, HUGE, ZERO.reshape(2, 100, 3), ZEROS.reshape(2, 100, 3), HUGE.reshape(2, 10, 30))
+]
+CASES = [*LOSSES, *PRODUCTS_OF_OTHERS, *OPTIMIZERS, *NORMS, *ROWS, *REDUCTIONS, *PRODUCTS, *IMAGES, *ATTENTION, *OTHERS]
 
 
 def outputs(kernel, args):

@@ -20,8 +20,8 @@ simulator.structures["WhereStrides"] = where_type
 
 UNARY = "copy neg sign abs exp log sqrt relu sigmoid tanh erf silu gelu gelu_tanh clamp pow_scalar"
 SAVED = "abs exp log sqrt relu sigmoid tanh erf silu gelu gelu_tanh clamp pow_scalar"
-BINARY = "add sub mul div pow maximum minimum eq ne gt lt ge le"
-ROWS = {f"{name}_forward" for name in UNARY.split()} | {"neg_backward"}  # y, a, numbers
+BINARY = "add sub mul div pow maximum minimum floor_divide trunc_divide remainder eq ne gt lt ge le"
+ROWS = {f"{name}_forward" for name in UNARY.split()} | {"neg_backward", "sign_backward"}  # y, a, numbers
 ROWS_OF_TWO = {f"{name}_backward" for name in SAVED.split()} | {f"{name}_forward" for name in BINARY.split()}
 
 

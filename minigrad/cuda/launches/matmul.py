@@ -1,17 +1,26 @@
-"""matmul: a block for each 64 x 64 results, or a thread for each of a few."""
+"""matmul: a rung of the ladder, the one that was asked for (`rungs.py`) or one that fits the shape; where results are
+few and k is large, in pieces along k, whose number the shape alone decides.
+"""
 
 import numpy as np
 
-from minigrad.cuda import simulator
+from minigrad.backend.array import empty_beside
+from minigrad.cuda import rungs, simulator
 from minigrad.cuda.launches import Launch, blocks_for, launches
 
-TILE, SMALL = 64, 1024  # up to SMALL results per matrix no tile pays
 STEPS = [(f"{x}_{step}", "i8") for x in "ab" for step in ("batch", "row", "column")]
-simulator.structures["Operands"] = operands_type = np.dtype(STEPS)
+FIELDS: list = [*STEPS, ("pieces", "i4"), ("depth", "i4")]
+simulator.structures["Operands"] = operands_type = np.dtype(FIELDS, align=True)
+
+TILES = {"tiled": 16, "register": 64}  # sides of what a block computes; other rungs have a thread for each result
+DIRECTED = ("register",)  # with an entry point for each way in which the operands may lie
+SMALL, THIN = 1024, 8  # up to so many results, or rows or columns, no tile pays
+BLOCKS, DEPTH = 128, 128  # that are wanted of a launch; no piece is cut shorter
+MOST = 65535  # blocks along z
 
 
-def tiles(m, n, batch=1):
-    return (blocks_for(n, TILE), blocks_for(m, TILE), batch)
+def tiles(m, n, batch=1, side=TILES["register"]):
+    return (blocks_for(m, side) * blocks_for(n, side), 1, batch)
 
 
 def matrices(x, transposed, batch):
@@ -21,15 +30,37 @@ def matrices(x, transposed, batch):
     return ((columns, rows), (between, 1, columns)) if transposed else ((rows, columns), (between, columns, 1))
 
 
+def fitting(m, n):
+    """The rung for matrices of this shape."""
+    return "coalesced" if min(m, n) < THIN or m * n <= SMALL else "register"
+
+
+def cut(k, blocks):
+    """(how many pieces k is cut into, how long they are), so that there are about BLOCKS blocks."""
+    pieces = max(1, min(BLOCKS // max(1, blocks), k // DEPTH))
+    depth = max(1, blocks_for(k, 16 * pieces)) * 16
+    return max(1, blocks_for(k, depth)), depth
+
+
 @launches
 def matmul_forward(y, a, b, transpose_a, transpose_b):
     batch, (m, n) = len(y) if y.ndim == 3 else 1, y.shape[-2:]
     (_, k), a_steps = matrices(a, transpose_a, batch)
     _, b_steps = matrices(b, transpose_b, batch)
-    steps = np.array((*a_steps, *b_steps), operands_type)
-    if m * n <= SMALL or batch > 65535:
-        args = (y, a, b, batch, m, n, k, steps)
-        yield Launch("matmul_forward_naive", blocks_for(batch * m * n, 256), 256, args)
+    rung = rungs.chosen(y.dtype)
+    rung = fitting(m, n) if rung in (rungs.AUTO, rungs.CUBLAS) else rung
+    side = TILES.get(rung)
+    pieces, depth = cut(k, blocks_for(batch * m * n, side * side if side else 256))
+    steps = np.array((*a_steps, *b_steps, pieces, depth), operands_type)
+    parts = y if pieces == 1 else empty_beside(y, (batch * pieces, m, n), y.dtype)
+    name, args = f"matmul_forward_{rung}", (m, n, k, steps)
+    if side is None:
+        count = batch * pieces
+        yield Launch(name, blocks_for(count * m * n, 256), 256, (parts, a, b, count, *args))
     else:
-        name = "matmul_forward_tiled" + "".join("_columns" if t else "_rows" for t in (transpose_a, transpose_b))
-        yield Launch(name, tiles(m, n, batch), 256, (y, a, b, m, n, k, steps))
+        name += "".join("_columns" if t else "_rows" for t in (transpose_a, transpose_b)) if rung in DIRECTED else ""
+        for begin in range(0, batch, MOST):
+            some = [x[begin:] if batch > MOST and len(x) == batch else x for x in (parts, a, b)]
+            yield Launch(name, tiles(m, n, min(MOST, batch - begin) * pieces, side), 256, (*some, *args))
+    if pieces > 1:
+        yield Launch("matmul_forward_sum", blocks_for(y.size, 256), 256, (y, parts, batch, m * n, pieces))

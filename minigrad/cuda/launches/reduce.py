@@ -59,3 +59,13 @@ def logsumexp_forward(y, x):
 @launches
 def var_forward(y, mean, x, correction):
     yield reduction("var_forward", y, mean, x, correction)
+
+
+@launches
+def prod_backward(dx, dy, x):
+    outer, n, inner = x.shape
+    if inner == 1:
+        yield Launch("prod_backward_rows", outer if n else 0, 256 if n > 64 else 32, (dx, dy, x, n))
+    else:
+        lines = outer * inner
+        yield Launch("prod_backward_lines", blocks_for(lines, 256), 256, (dx, dy, x, lines, n, inner))

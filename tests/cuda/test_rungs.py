@@ -1,0 +1,101 @@
+"""The ladder of matrix products: every rung gives numpy's numbers, for all layouts and sizes, and is what it says."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.backend.devices import kernels, move
+from minigrad.backend.simulated import SimArray
+from minigrad.cuda import rungs
+
+rng = np.random.default_rng(0)
+FLOAT = [name for name, rung in rungs.RUNGS.items() if "float32" in rung.dtypes and name != rungs.CUBLAS]
+ORDERS = [("check", "forward"), ("fast", "reverse"), ("fast", "random")]
+SIZES = {  # m, n, k around the tiles of a rung, with a batch for some
+    "naive": [(1, 1, 1), (3, 5, 7), (2, 0, 4), (3, 4, 0)],
+    "coalesced": [(1, 1, 1), (3, 5, 7), (2, 0, 4), (3, 4, 0), (2, 3, 300)],
+    "tiled": [(1, 1, 1), (15, 17, 16), (17, 16, 33), (16, 15, 0), (0, 3, 4), (5, 6, 300)],
+    "register": [(1, 1, 1), (63, 65, 17), (65, 64, 16), (64, 63, 15), (3, 4, 0), (4, 0, 3), (5, 6, 300)],
+}
+
+
+def stored(shape, transposed):
+    """Numbers for matrices of a shape that lie in columns if `transposed`."""
+    *batch, rows, columns = shape
+    return rng.normal(size=(*batch, columns, rows) if transposed else shape).astype(np.float32)
+
+
+def product(rung, a, b, ta, tb, mode="check", order="forward"):
+    """(what the rung makes of a and b, what numpy does)."""
+    left, right = (x.swapaxes(-1, -2) if t else x for x, t in ((a, ta), (b, tb)))
+    expected = left.astype(np.float64) @ right
+    y = move(np.full(expected.shape, 77, np.float32), "cuda-sim")
+    with mg.cuda.use_matmul(rung), mg.cuda.simulate(mode=mode, order=order, seed=1):
+        kernels(SimArray)["matmul_forward"](y, move(a, "cuda-sim"), move(b, "cuda-sim"), ta, tb)
+    return np.asarray(y), expected
+
+
+def close(found, expected):
+    np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("rung, sizes", [(r, s) for r in SIZES for s in SIZES[r]], ids=str)
+def test_every_layout_and_size(rung, sizes):
+    m, n, k = sizes
+    for which, (ta, tb) in enumerate([(False, False), (False, True), (True, False), (True, True)]):
+        mode, order = ORDERS[which % 3]
+        close(*product(rung, stored((m, k), ta), stored((k, n), tb), ta, tb, "check"))
+        close(*product(rung, stored((m, k), ta), stored((k, n), tb), ta, tb, mode, order))
+
+
+@pytest.mark.parametrize("rung", FLOAT)
+def test_batches_and_one_matrix_for_all(rung):
+    a, b = stored((3, 5, 9), False), stored((3, 9, 6), True)
+    close(*product(rung, a, b, False, True))
+    close(*product(rung, a[:1], b, False, True, "fast", "random"))
+    close(*product(rung, a, b[:1], False, True, "fast", "reverse"))
+
+
+@pytest.mark.parametrize("rung", FLOAT)
+def test_pieces_along_k_are_added_up_in_order(rung):
+    """Of batches too, with a last piece that is shorter; and the same bits in every order of blocks."""
+    a, b = stored((2, 3, 405), False), stored((1, 405, 4), False)
+    results = [product(rung, a, b, False, False, *mode) for mode in ORDERS]
+    close(*results[0])
+    assert all((found == results[0][0]).all() for found, _ in results)
+
+
+def test_more_matrices_than_a_grid_is_high(monkeypatch):
+    from minigrad.cuda.launches import matmul
+
+    monkeypatch.setattr(matmul, "MOST", 2)
+    for a_count, b_count in ((5, 5), (1, 5), (5, 1)):
+        close(*product("tiled", stored((a_count, 3, 4), False), stored((b_count, 4, 5), False), False, False))
+
+
+def test_each_rung_says_what_it_improves():
+    listed = mg.cuda.matmul_rungs()
+    assert list(listed) == list(rungs.RUNGS) and all(len(sentence) > 20 for sentence in listed.values())
+    assert list(mg.cuda.matmul_rungs(mg.float32)) == [*FLOAT, "cublas"]
+    assert set(SIZES) == set(FLOAT)
+
+
+def test_a_rung_is_chosen_for_good_or_for_a_block():
+    assert rungs.chosen(mg.float32) == "auto"
+    with mg.cuda.use_matmul("naive"):
+        assert rungs.chosen(mg.float32) == "naive" and rungs.chosen(mg.bfloat16) == "auto"
+        with mg.cuda.use_matmul("cublas", mg.bfloat16):
+            assert rungs.chosen(mg.float32) == "naive" and rungs.chosen(mg.bfloat16) == "cublas"
+        mg.cuda.use_matmul("tiled")
+        assert rungs.chosen("float32") == "tiled" and rungs.chosen(mg.bfloat16) == "auto"
+        mg.cuda.use_matmul("auto")
+        assert rungs.chosen(mg.float32) == "auto"
+    assert rungs.chosen(mg.float32) == "auto"
+
+
+def test_a_rung_that_is_not_there():
+    with pytest.raises(ValueError, match=r"\[use_matmul\] unknown rung 'fast', expected one of auto, naive, coalesced"):
+        mg.cuda.use_matmul("fast")
+    with pytest.raises(ValueError, match=r"\[use_matmul\] rung 'tiled' on bfloat16, expected one of float32"):
+        mg.cuda.use_matmul("tiled", mg.bfloat16)
+    assert rungs.chosen(mg.float32) == "auto"
