@@ -2,7 +2,8 @@
 
 `minigrad/backend/cpu.py` picks the module when the package is imported. Each is optional: with no compiler the package
 still installs and runs on the numpy reference. While working on a kernel, `MINIGRAD_BUILD=baseline,avx2 python setup.py
-build_ext --inplace` rebuilds only what changed, and only for the instruction sets named.
+build_ext --inplace` rebuilds only what changed, and only for the instruction sets named; the launcher for GPUs
+(csrc/driver) is built in any case, and alone with `MINIGRAD_BUILD=driver`.
 """
 
 import os
@@ -24,13 +25,15 @@ if X86 and not MSVC:
     ISAS["avx512"] = [*ISAS["avx2"], "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 
 if wanted := os.environ.get("MINIGRAD_BUILD"):
-    ISAS = {isa: ISAS[isa] for isa in wanted.split(",")}
+    ISAS = {isa: ISAS[isa] for isa in wanted.split(",") if isa != "driver"}
 EXTRA = os.environ.get("MINIGRAD_FLAGS", "").split()  # for the compiler and the linker: sanitizers, debugging
 
 # csrc/cuda and csrc/cuda_sim are compiled when they are first used, where they are used: the wheel has their text.
 TEXTS = [path for folder in ("cuda", "cuda_sim") for path in sorted(Path("csrc", folder).rglob("*")) if path.is_file()]
-SOURCES = sorted(path.as_posix() for path in Path("csrc").rglob("*.cpp") if path not in TEXTS)
-HEADERS = sorted(path.as_posix() for path in Path("csrc").rglob("*.h") if path not in TEXTS)
+DRIVER = sorted(path.as_posix() for path in Path("csrc/driver").glob("*.cpp"))  # a module of its own: see there
+APART = {*TEXTS, *Path("csrc/driver").iterdir()}
+SOURCES = sorted(path.as_posix() for path in Path("csrc").rglob("*.cpp") if path not in APART)
+HEADERS = sorted(path.as_posix() for path in Path("csrc").rglob("*.h") if path not in APART)
 # NaN and infinity must pass unharmed, so never -ffast-math; the two flags free sqrt and select from errno and traps.
 FLAGS = ["/O2", "/std:c++17", "/EHsc"] if MSVC else [
     "-std=c++17", "-O3", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0",
@@ -51,7 +54,7 @@ class BuildExtension(build_ext):
             self.build_temp, self.compiler.compile = base, original
 
     def compile_in_parallel(self, sources, output_dir=None, depends=None, **options):
-        newest_header = max(os.path.getmtime(header) for header in HEADERS)
+        newest_header = max(os.path.getmtime(header) for header in depends)
         objects = self.compiler.object_filenames(sources, output_dir=output_dir)
 
         def compile_one(source, target):
@@ -92,7 +95,21 @@ def extension(isa, flags):
     )
 
 
+def driver():
+    """Launches on a GPU. It opens NVIDIA's driver where it is asked to, and needs nothing of CUDA to be built."""
+    return Extension(
+        "minigrad._driver",
+        DRIVER,
+        depends=[path.as_posix() for path in Path("csrc/driver").glob("*.h")],
+        extra_compile_args=FLAGS + EXTRA,
+        extra_link_args=EXTRA,
+        libraries=["dl"] if platform.system() == "Linux" else [],
+        language="c++",
+        optional=True,
+    )
+
+
 setup(
-    ext_modules=[extension(isa, flags) for isa, flags in ISAS.items()],
+    ext_modules=[driver(), *(extension(isa, flags) for isa, flags in ISAS.items())],
     cmdclass={"build_ext": BuildExtension, "build_py": BuildPython},
 )

@@ -1,4 +1,4 @@
-"""gpu: kernels on a real GPU: the same launches as on the simulator, from cubins that CuPy loads; streams and events.
+"""gpu: kernels on a real GPU: the same launches as on the simulator, started by `launcher.py`; streams and events.
 
 Launches do not wait: they are put into CuPy's current stream, whose memory pool gives a freed block to nobody before
 what was put there earlier has run. This needs a GPU; the tests run it on a stand-in for CuPy that simulates launches.
@@ -7,12 +7,8 @@ what was put there earlier has run. This needs a GPU; the tests run it on a stan
 from contextlib import contextmanager
 from functools import cache, wraps
 
-import numpy as np
-
-from minigrad.backend import devices, gpu
-from minigrad.cuda import launches, simulator
-from minigrad.cuda.cubin import cubin
-from minigrad.cuda.source import signatures
+from minigrad.backend import gpu
+from minigrad.cuda import launcher, launches
 from minigrad.cuda.trace import kernel_text
 
 
@@ -33,13 +29,19 @@ def bodies():
 
 
 def _body(stem, function):
+    starters = {}  # entry point -> what starts it
+
     @wraps(function)
     def body(*args):
         plan = function(*args)
         if plan is NotImplemented:
             return plan
-        for launch in plan:
-            _start(_entry(stem, launch.entry, launch.shared, current_device()), *launch)
+        for entry, grid, block, values, shared in plan:
+            try:
+                start = starters[entry]
+            except KeyError:
+                start = starters[entry] = launcher.starter(kernel_text(entry), f"{stem}.cu", entry)
+            start(grid, block, values, shared)
         return None
 
     return body
@@ -47,58 +49,13 @@ def _body(stem, function):
 
 def start_own(text, name, entry, grid, block, args, shared=0):
     """Start a kernel of a user's source."""
-    _start(_function(text, name, entry, shared, current_device()), entry, grid, block, args, shared)
+    launcher.starter(text, name, entry)(grid, block, tuple(args), shared)
 
 
-def _start(found, entry, grid, block, args, shared):
-    function, parameters = found
-    grid = _three(grid)
-    if min(grid) > 0:
-        function(grid, _three(block), _values(entry, parameters, args), shared_mem=shared)
-
-
-@cache
-def _entry(stem, entry, shared, device):
-    return _function(kernel_text(entry), f"{stem}.cu", entry, shared, device)
-
-
-@cache
-def _function(text, name, entry, shared, device):
-    """What CuPy starts an entry point of a source by on a device, and its parameters."""
-    function = _module(text, name, device).get_function(entry)
-    if shared > simulator.SHARED_LIMIT:
-        function.max_dynamic_shared_size_bytes = shared
-    return function, signatures(text)[entry].parameters
-
-
-@cache
-def _module(text, name, device):
-    cupy = _cupy("cuda")
-    return cupy.RawModule(path=str(cubin(text, name, cupy.cuda.Device(device).compute_capability).path))
-
-
-def _values(entry, parameters, args):
-    """The arguments as CuPy passes them by value: arrays without dimensions, of the declared types."""
-    if len(args) != len(parameters):
-        raise TypeError(f"[{entry}] found {len(args)} arguments, expected {', '.join(p.name for p in parameters)}")
-    strided = any(p.ctype in simulator.structures for p in parameters)
-    pairs = zip(parameters, args, strict=True)
-    return tuple(_pointer(entry, p, a, strided) if p.pointer else simulator.number(entry, p, a) for p, a in pairs)
-
-
-def _pointer(entry, parameter, array, strided):
-    if array is None:
-        return np.array(0, np.uint64)
-    what = f"[{entry}] argument {parameter.name}"
-    if devices.device_of(array) != gpu.DEVICE:
-        raise TypeError(f"{what} lies on {devices.device_of(array)}, expected a GPU")
-    simulator.check_elements(what, parameter, array, strided)
-    return np.array(devices.address(array), np.uint64)
-
-
-def _three(sizes):
-    sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
-    return sizes + (1,) * (3 - len(sizes))
+def forget():
+    """Find all kernels anew."""
+    bodies.cache_clear()
+    launcher.forget()
 
 
 # The device ----------------------------------------------------------------------------------------------------------

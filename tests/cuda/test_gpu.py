@@ -9,15 +9,16 @@ import pytest
 import minigrad as mg
 from minigrad.backend import devices
 from minigrad.backend import gpu as memory
-from minigrad.cuda import availability, cubin, gpu
+from minigrad.cuda import availability, cubin, gpu, launcher
 from minigrad.kernel import forget_choices
 from minigrad.nn import functional as F
 from tests.cuda import fake_cupy
 
 
 def forget():
-    for found in (availability._found, gpu.bodies, gpu._entry, gpu._function, gpu._module, devices.kernels):
-        found.cache_clear()
+    availability._found.cache_clear()
+    devices.kernels.cache_clear()
+    gpu.forget()
     forget_choices()
 
 
@@ -35,7 +36,8 @@ def cupy(monkeypatch):
     monkeypatch.setattr(memory, "cupy", None)
     monkeypatch.setattr(devices, "array_types", devices.array_types)
     monkeypatch.setattr(devices, "_of", dict(devices._of))
-    monkeypatch.setattr(gpu, "cubin", compiled)
+    monkeypatch.setattr(launcher, "cubin", compiled)
+    monkeypatch.setattr(launcher, "DRIVER", "no driver: launches go by way of the stand-in")
     fake_cupy.launched.clear()
     fake_cupy.counts["synchronisations"] = 0
     forget()
