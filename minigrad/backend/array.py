@@ -105,7 +105,7 @@ def _assign(out, x):
 
 def contiguous(x):
     """`x` itself if its elements lie in C order, else a copy that does."""
-    return x if x.flags.c_contiguous else copy(x)
+    return x if devices.is_contiguous(x) else copy(x)
 
 
 def copy(x):

@@ -111,6 +111,11 @@ def address(x):
     return x.ctypes.data if isinstance(x, np.ndarray) else x.data.ptr
 
 
+def is_contiguous(x):
+    """Whether the elements of an array lie in C order, one behind the other."""
+    return x.flags.c_contiguous if isinstance(x, np.ndarray) else x._c_contiguous  # CuPy's flags are an object each
+
+
 def on_host(op, x):
     """`x`, which must lie in the CPU's memory. Errors: TypeError if it does not."""
     if type(x) is not np.ndarray and device_of(x) != CPU:
@@ -123,6 +128,9 @@ def run(op, function, args):
 
     Errors: RuntimeError when arrays lie on different devices.
     """
+    kinds = {type(a) for a in args if isinstance(a, array_types)}
+    if len(kinds) == 1:
+        return _run_on(device_of_type(*kinds), op, function, args)
     arrays = [a for a in args if isinstance(a, array_types)]
     places = {device_of(a) for a in arrays if a.ndim} or {device_of(a) for a in arrays}
     if len(places) > 1:
@@ -130,11 +138,17 @@ def run(op, function, args):
     if len(places) > 1 or not places:
         return _refuse(op, arrays) if places else function(*args)
     device = places.pop()
+    return _run_on(device, op, function, [move(a, device) if isinstance(a, array_types) else a for a in args])
+
+
+def _run_on(device, op, function, args):
     if device != CPU:
         recording.refuse(f"[{op}] runs on {device}")
-        args = [move(a, device) if isinstance(a, array_types) else a for a in args]
-    with on(device):
+    before, _place.device = _place.device, device
+    try:
         return function(*args)
+    finally:
+        _place.device = before
 
 
 def run_beside(function, values):

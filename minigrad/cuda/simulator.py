@@ -9,9 +9,11 @@ cannot be seen here: timing, bank conflicts, and how a GPU's own functions round
 """
 
 import ctypes
+import math
 import os
 import re
 import shutil
+import struct
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -196,10 +198,33 @@ class Struct(NamedTuple):
     """A struct that holds addresses: its value, and (name, array, whether it is only read) of what they lead to."""
 
     value: Any
-    arrays: list
+    arrays: Any
 
 
 structures: dict = {}  # by the name of a struct that kernels take by value: its numpy dtype
+
+
+LETTERS = {"i4": "i", "u4": "I", "i8": "q", "u8": "Q", "f4": "f", "f8": "d"}  # of Python's `struct`
+
+
+class structure:
+    """A struct that kernels take by value, from its fields as numpy writes them: `pack(*values)` gives its bytes."""
+
+    def __init__(self, name, fields):
+        self.dtype = structures[name] = np.dtype(fields, align=True)
+        self.pack = struct.Struct("<" + "".join(_codes(self.dtype))).pack
+
+
+def _codes(dtype):
+    """A struct's fields, one after the other, with what lies between them."""
+    end = 0
+    for field, offset, *_ in dtype.fields.values():
+        base, count = field.base, math.prod(field.shape)
+        yield f"{offset - end}x" + (
+            f"{count}{LETTERS[base.str[1:]]}" if base.fields is None else "".join(_codes(base)) * count
+        )
+        end = offset + field.itemsize
+    yield f"{dtype.itemsize - end}x"
 
 
 def convert(kernel, parameters, args):
@@ -243,7 +268,7 @@ def number(kernel, parameter, value):
     if dtype is None:
         raise TypeError(f"[{kernel}] parameter {parameter.name} has type {parameter.ctype}, which cannot be passed")
     try:
-        return np.array(value, dtype)
+        return np.frombuffer(value, dtype).reshape(()) if type(value) is bytes else np.array(value, dtype)
     except (OverflowError, TypeError, ValueError):
         raise TypeError(f"[{kernel}] argument {parameter.name} is {value!r}, expected {parameter.ctype}") from None
 

@@ -80,6 +80,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return SimpleNamespace(ptr=self.held.ctypes.data)
 
     @property
+    def _c_contiguous(self):
+        return self.held.flags.c_contiguous
+
+    @property
     def flags(self):
         return SimpleNamespace(**{name: getattr(self.held.flags, name) for name in ("c_contiguous", "f_contiguous")})
 

@@ -124,7 +124,6 @@ def installed(monkeypatch, simulated=True):
     monkeypatch.setattr(launcher, "cubin", driver.compiled)
     monkeypatch.delenv("MINIGRAD_LAUNCHER", raising=False)
     monkeypatch.setattr(fake_cupy.Stream, "ptr", STREAM, raising=False)
-    monkeypatch.setattr(fake_cupy.ndarray, "_c_contiguous", property(lambda x: x.flags.c_contiguous), raising=False)
     driver.start()
     gpu.forget()
     devices.use_gpu()

@@ -1,20 +1,18 @@
 """conv2d: implicit products of matrices, a block for each 64 x 64 results of a group."""
 
-import numpy as np
-
 from minigrad.cuda import simulator
 from minigrad.cuda.launches import Launch, launches
 from minigrad.cuda.launches.matmul import tiles
 
 NAMES = ["images", "groups", "in", "out", "h", "w", "oh", "ow", "kh", "kw"]
 NAMES += ["stride_h", "stride_w", "pad_h", "pad_w", "dil_h", "dil_w"]
-simulator.structures["Convolution"] = convolution_type = np.dtype([(name, "i4") for name in NAMES])
+convolution_type = simulator.structure("Convolution", [(name, "i4") for name in NAMES])
 
 
 def convolution(x, w, y, numbers):
     *windows, groups = numbers
     sizes = (x.shape[0], groups, w.shape[1], w.shape[0] // groups, *x.shape[2:], *y.shape[2:], *w.shape[2:])
-    return np.array((*sizes, *windows), convolution_type)
+    return convolution_type.pack(*sizes, *windows)
 
 
 @launches

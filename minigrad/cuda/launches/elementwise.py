@@ -5,18 +5,17 @@ strided entry point takes the steps of what is left.
 """
 
 import math
-
-import numpy as np
+from functools import lru_cache
 
 from minigrad.backend.array import is_array
+from minigrad.backend.devices import is_contiguous
 from minigrad.cuda import simulator
 from minigrad.cuda.launches import LAUNCHES, Launch, blocks_for, launches
 
 THREADS, MOST_BLOCKS, MAX_DIMS = 256, 4096, 8  # threads go on to further elements where blocks do not suffice
 STRIDES = [("ndim", "i4"), ("sizes", "i4", MAX_DIMS), *[(name, "i8", MAX_DIMS) for name in "yab"]]
-simulator.structures["Strides"] = strides_type = np.dtype(STRIDES, align=True)
-where_type = np.dtype([("arrays", strides_type), ("mask", "i8", MAX_DIMS)], align=True)
-simulator.structures["WhereStrides"] = where_type
+strides_type = simulator.structure("Strides", STRIDES)
+where_type = simulator.structure("WhereStrides", [("arrays", strides_type.dtype), ("mask", "i8", MAX_DIMS)])
 
 UNARY = "copy neg sign abs exp log sqrt relu sigmoid tanh erf silu gelu gelu_tanh clamp pow_scalar"
 SAVED = "abs exp log sqrt relu sigmoid tanh erf silu gelu gelu_tanh clamp pow_scalar"
@@ -45,31 +44,44 @@ def two_inputs(name):
 
 def each(name, y, a, b, p=0.0, q=0.0):
     """y = formula(a, b, p, q); b is an array or None."""
-    arrays = [x for x in (y, a, b) if x is not None]
-    if all(x.flags.c_contiguous and x.shape == y.shape for x in arrays):
-        yield Launch(name, grid_for(y.size), THREADS, (y, a, b, p, q, y.size))
-    else:
-        _, strides = steps(y, a, b)
-        yield Launch(
-            f"{name}_strided", grid_for(y.size), THREADS, (y, a, b, p, q, np.array(strides, strides_type), y.size)
-        )
+    n, shape = y.size, y.shape
+    if is_plain(y, shape) and is_plain(a, shape) and (b is None or is_plain(b, shape)):
+        return [Launch(name, grid_for(n), THREADS, (y, a, b, p, q, n))]
+    _, strides = steps(y, a, b)
+    return [Launch(f"{name}_strided", grid_for(n), THREADS, (y, a, b, p, q, strides_type.pack(*strides), n))]
+
+
+def is_plain(x, shape):
+    return is_contiguous(x) and x.shape == shape
 
 
 def steps(y, *inputs):
-    """(steps of all arrays by dimension, the value of a `Strides`) after joining dimensions.
+    """(steps of all arrays by dimension, the values of a `Strides`) after joining dimensions.
 
     Errors: ValueError when more than 8 dimensions are left.
     """
-    sizes, table = joined(y.shape, [y, *[None if x is None else np.broadcast_to(x, y.shape) for x in inputs]])
+    return steps_of(y.shape, *[None if x is None else (x.shape, x.strides, x.itemsize) for x in (y, *inputs)])
+
+
+@lru_cache(4096)
+def steps_of(shape, *arrays):
+    """The same for shapes, steps in bytes and sizes of elements."""
+    sizes, table = joined(shape, [[0] * len(shape) if x is None else spread(shape, *x) for x in arrays])
     if len(sizes) > MAX_DIMS:
         raise ValueError(f"[cuda] {len(sizes)} dimensions that cannot be joined, expected at most {MAX_DIMS}")
     rows = [padded(row) for row in table]
-    return rows, (len(sizes), padded(sizes), *rows[:1], *rows[-2:])
+    return rows, (len(sizes), *padded(sizes), *rows[0], *rows[-2], *rows[-1])
 
 
-def joined(shape, arrays):
-    """Sizes, and for each array its steps in elements; neighbours that no array steps over differently are one."""
-    table = [[0] * len(shape) if x is None else [s // x.itemsize for s in x.strides] for x in arrays]
+def spread(shape, own, strides, itemsize):
+    """Steps in elements of an array that is broadcast to `shape`: 0 where it has one element for all."""
+    missing = len(shape) - len(own)
+    rows = zip(shape[missing:], own, strides, strict=True)
+    return [0] * missing + [0 if n == 1 < m else step // itemsize for m, n, step in rows]
+
+
+def joined(shape, table):
+    """Sizes, and for each array its steps; neighbours that no array steps over differently are one."""
     sizes, columns = [], []
     for n, column in zip(shape, zip(*table, strict=True), strict=True):
         if n == 1:
@@ -79,7 +91,7 @@ def joined(shape, arrays):
         else:
             sizes.append(n)
             columns.append(column)
-    return sizes, [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in arrays]
+    return sizes, [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in table]
 
 
 def padded(values):
@@ -97,6 +109,6 @@ def where_forward(y, mask, a, b):
     arrays = [x if is_array(x) else None for x in (a, b)]
     (_, mask_steps, *_), strides = steps(y, mask, *arrays)
     numbers = [0.0 if is_array(x) else x for x in (a, b)]
-    packed = np.array((strides, mask_steps), where_type)
+    packed = where_type.pack(*strides, *mask_steps)
     grid = grid_for(math.prod(y.shape))
     yield Launch("where_forward", grid, THREADS, (y, mask, *arrays, *numbers, packed, y.size))

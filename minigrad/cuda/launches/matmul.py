@@ -2,15 +2,13 @@
 few and k is large, in pieces along k, whose number the shape alone decides.
 """
 
-import numpy as np
-
 from minigrad.backend.array import empty_beside
 from minigrad.cuda import rungs, simulator
 from minigrad.cuda.launches import Launch, blocks_for, launches
 
 STEPS = [(f"{x}_{step}", "i8") for x in "ab" for step in ("batch", "row", "column")]
 FIELDS: list = [*STEPS, ("pieces", "i4"), ("depth", "i4")]
-simulator.structures["Operands"] = operands_type = np.dtype(FIELDS, align=True)
+operands_type = simulator.structure("Operands", FIELDS)
 
 TILES = {"tiled": 16, "register": 64}  # sides of what a block computes; other rungs have a thread for each result
 DIRECTED = ("register",)  # with an entry point for each way in which the operands may lie
@@ -51,7 +49,7 @@ def matmul_forward(y, a, b, transpose_a, transpose_b):
     rung = fitting(m, n) if rung in (rungs.AUTO, rungs.CUBLAS) else rung
     side = TILES.get(rung)
     pieces, depth = cut(k, blocks_for(batch * m * n, side * side if side else 256))
-    steps = np.array((*a_steps, *b_steps, pieces, depth), operands_type)
+    steps = operands_type.pack(*a_steps, *b_steps, pieces, depth)
     parts = y if pieces == 1 else empty_beside(y, (batch * pieces, m, n), y.dtype)
     name, args = f"matmul_forward_{rung}", (m, n, k, steps)
     if side is None:

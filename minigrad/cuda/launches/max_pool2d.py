@@ -1,18 +1,16 @@
 """max_pool2d: a thread for each window, and back a warp for each plane."""
 
-import numpy as np
-
 from minigrad.cuda import simulator
 from minigrad.cuda.launches import Launch, blocks_for, launches
 from minigrad.cuda.launches.rows import ROWS_PER_BLOCK
 
 NAMES = ["h", "w", "oh", "ow", "kh", "kw", "stride_h", "stride_w", "pad_h", "pad_w", "dil_h", "dil_w"]
-simulator.structures["Pooling"] = pooling_type = np.dtype([(name, "i4") for name in NAMES])
+pooling_type = simulator.structure("Pooling", [(name, "i4") for name in NAMES])
 
 
 @launches
 def max_pool2d_forward(y, index, x, *numbers):
-    sizes = np.array((*x.shape[1:], *y.shape[1:], *numbers), pooling_type)
+    sizes = pooling_type.pack(*x.shape[1:], *y.shape[1:], *numbers)
     yield Launch("max_pool2d_forward", blocks_for(y.size, 256), 256, (y, index, x, len(x), sizes))
 
 
