@@ -155,7 +155,26 @@ PRODUCTS_OF_OTHERS = [
     ("prod_backward", blank(*x.shape), numbers(x.shape[0], x.shape[2]), x)
     for x in (FACTORS, ZERO, ZEROS, HUGE, ZERO.reshape(2, 100, 3), ZEROS.reshape(2, 100, 3), HUGE.reshape(2, 10, 30))
 ]
-CASES = [*LOSSES, *PRODUCTS_OF_OTHERS, *OPTIMIZERS, *NORMS, *ROWS, *REDUCTIONS, *PRODUCTS, *IMAGES, *ATTENTION, *OTHERS]
+SCANS = [
+    (name, blank(*shape), *[(1 + 0.01 * numbers(*shape) if name != "recurrence_forward" else 0.9 * numbers(*shape))
+                            for _ in range(inputs)])
+    for name, inputs in [("cumsum_forward", 1), ("cumsum_backward", 1), ("cumprod_forward", 1),
+                         ("cumprod_backward", 3), ("recurrence_forward", 2)]
+    for shape in [(2, 2500, 1), (1, 8200, 1), (3, 260, 1), (2, 31, 1), (2, 70, 35), (3, 1100, 5), (1, 1, 4)]
+]  # fmt: skip
+CASES = [
+    *SCANS,
+    *LOSSES,
+    *PRODUCTS_OF_OTHERS,
+    *OPTIMIZERS,
+    *NORMS,
+    *ROWS,
+    *REDUCTIONS,
+    *PRODUCTS,
+    *IMAGES,
+    *ATTENTION,
+    *OTHERS,
+]
 
 
 def outputs(kernel, args):
