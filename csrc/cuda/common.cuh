@@ -20,15 +20,10 @@ constexpr int kMaxWarps = 32;  // of a block
 
 using Size = long long;
 
-// A stored number as a float, and back, rounded to nearest even.
+// A stored number as a float; the way back, which rounds to nearest even, needs no name: y[i] = value.
 template <class T>
-__device__ __forceinline__ float load(const T* p) {
-  return static_cast<float>(*p);
-}
-
-template <class T, class V>
-__device__ __forceinline__ void store(T* p, V value) {
-  *p = static_cast<T>(value);
+__device__ __forceinline__ float wide(T x) {
+  return static_cast<float>(x);
 }
 
 struct Add {

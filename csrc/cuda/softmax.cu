@@ -24,7 +24,7 @@ struct Online {
 template <class Group>
 __device__ __forceinline__ Online peak_and_total(const Real* x, int cols, Size step) {
   Online mine{-INFINITY, 0.0f};
-  for_columns<Group>(cols, [&](int c) { mine.add(load(x + c * step)); });
+  for_columns<Group>(cols, [&](int c) { mine.add(wide(x[c * step])); });
   const float peak = largest<Group>(mine.peak);
   const float scaled = mine.peak == -INFINITY ? mine.total : mine.total * expf(mine.peak - peak);
   return {peak, sum<Group>(scaled)};
@@ -34,15 +34,15 @@ struct Softmax {
   template <class Group>
   static __device__ __forceinline__ void forward(Real* y, const Real* x, int cols, Size step) {
     const Online all = peak_and_total<Group>(x, cols, step);
-    for_columns<Group>(cols, [&](int c) { store(y + c * step, expf(load(x + c * step) - all.peak) / all.total); });
+    for_columns<Group>(cols, [&](int c) { y[c * step] = expf(wide(x[c * step]) - all.peak) / all.total; });
   }
 
   template <class Group>
   static __device__ __forceinline__ void backward(Real* dx, const Real* dy, const Real* y, int cols, Size step) {
     float dot = 0.0f;
-    for_columns<Group>(cols, [&](int c) { dot += load(dy + c * step) * load(y + c * step); });
+    for_columns<Group>(cols, [&](int c) { dot += wide(dy[c * step]) * wide(y[c * step]); });
     dot = sum<Group>(dot);
-    for_columns<Group>(cols, [&](int c) { store(dx + c * step, load(y + c * step) * (load(dy + c * step) - dot)); });
+    for_columns<Group>(cols, [&](int c) { dx[c * step] = wide(y[c * step]) * (wide(dy[c * step]) - dot); });
   }
 };
 
@@ -51,16 +51,15 @@ struct LogSoftmax {
   static __device__ __forceinline__ void forward(Real* y, const Real* x, int cols, Size step) {
     const Online all = peak_and_total<Group>(x, cols, step);
     const float log_total = logf(all.total);
-    for_columns<Group>(cols, [&](int c) { store(y + c * step, load(x + c * step) - all.peak - log_total); });
+    for_columns<Group>(cols, [&](int c) { y[c * step] = wide(x[c * step]) - all.peak - log_total; });
   }
 
   template <class Group>
   static __device__ __forceinline__ void backward(Real* dx, const Real* dy, const Real* y, int cols, Size step) {
     float total = 0.0f;
-    for_columns<Group>(cols, [&](int c) { total += load(dy + c * step); });
+    for_columns<Group>(cols, [&](int c) { total += wide(dy[c * step]); });
     total = sum<Group>(total);
-    for_columns<Group>(cols,
-                       [&](int c) { store(dx + c * step, load(dy + c * step) - expf(load(y + c * step)) * total); });
+    for_columns<Group>(cols, [&](int c) { dx[c * step] = wide(dy[c * step]) - expf(wide(y[c * step])) * total; });
   }
 };
 

@@ -8,7 +8,7 @@ Registers and spills come from the table that the tests hold kernels to (`budget
 import math
 from dataclasses import dataclass
 
-from minigrad.cuda import budget
+from minigrad.cuda import budget, build
 from minigrad.cuda.occupancy import occupancy
 from minigrad.cuda.source import signatures
 from minigrad.cuda.trace import SECTOR, file_of, kernel_text, tracing
@@ -64,8 +64,7 @@ def card(kernel, example=None):
     ((128, 1, 1), 0)
     """
     stem = file_of(kernel)
-    text = kernel_text(kernel)
-    signature = signatures(text)[kernel]
+    signature = signatures(kernel_text(kernel))[kernel]
     grid, block, costs = None, (int(signature.bounds.split(",")[0] or 1024), 1, 1), []
     if example is not None:
         with tracing(kernel) as trace:
@@ -75,7 +74,7 @@ def card(kernel, example=None):
         grid, block, costs = trace.grid, trace.block, trace.costs()
     _, taken = budget.read().get(kernel, (stem, {}))
     return Card(
-        kernel, f"{stem}.cu", _head(text), signature.parameters, grid, block,
+        kernel, f"{stem}.cu", _head(build.kernel_text(stem)), signature.parameters, grid, block,
         max((r.shared for r in taken.values()), default=0), max((r.spills for r in taken.values()), default=0),
         {arch: r.registers for arch, r in taken.items()},
         {arch: occupancy(arch, math.prod(block), r.registers, r.shared) for arch, r in taken.items()}, costs,
