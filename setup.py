@@ -4,10 +4,14 @@
 still installs and runs on the numpy reference. While working on a kernel, `MINIGRAD_BUILD=baseline,avx2 python setup.py
 build_ext --inplace` rebuilds only what changed, and only for the instruction sets named; the launcher for GPUs
 (csrc/driver) is built in any case, and alone with `MINIGRAD_BUILD=driver`.
+
+A wheel also brings the CUDA kernels compiled for their simulator, unless MINIGRAD_BUILD leaves "simulator" out.
 """
 
 import os
 import platform
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,10 +29,11 @@ if X86 and not MSVC:
     ISAS["avx512"] = [*ISAS["avx2"], "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512"]
 
 if wanted := os.environ.get("MINIGRAD_BUILD"):
-    ISAS = {isa: ISAS[isa] for isa in wanted.split(",") if isa != "driver"}
+    ISAS = {isa: ISAS[isa] for isa in wanted.split(",") if isa not in ("driver", "simulator")}
+PREBUILD = "simulator" in (wanted or "simulator").split(",")
 EXTRA = os.environ.get("MINIGRAD_FLAGS", "").split()  # for the compiler and the linker: sanitizers, debugging
 
-# csrc/cuda and csrc/cuda_sim are compiled when they are first used, where they are used: the wheel has their text.
+# csrc/cuda and csrc/cuda_sim: the wheel has their text, from which what is not prebuilt is compiled where it is used.
 TEXTS = [path for folder in ("cuda", "cuda_sim") for path in sorted(Path("csrc", folder).rglob("*")) if path.is_file()]
 DRIVER = sorted(path.as_posix() for path in Path("csrc/driver").glob("*.cpp"))  # a module of its own: see there
 APART = {*TEXTS, *Path("csrc/driver").iterdir()}
@@ -71,7 +76,7 @@ class BuildExtension(build_ext):
 
 
 class BuildPython(build_py):
-    """Carry the texts of the CUDA kernels and of their simulator into the package, as minigrad/csrc."""
+    """Carry the texts of CUDA kernels and simulator into the package, as minigrad/csrc, and compile them."""
 
     def run(self):
         super().run()
@@ -79,6 +84,15 @@ class BuildPython(build_py):
             target = Path(self.build_lib, "minigrad", path)
             self.mkpath(str(target.parent))
             self.copy_file(str(path), str(target))
+        if PREBUILD and not self.editable_mode:
+            self.compile_for_the_simulator()
+
+    def compile_for_the_simulator(self):
+        """By the package itself, as it lies there; where that fails kernels are compiled when they are first used."""
+        command = [sys.executable, "-m", "minigrad.cuda", "build", "--simulator", "--into", "minigrad/cuda/prebuilt"]
+        environment = {**os.environ, "MINIGRAD_CACHE": os.path.abspath("build/simulator"), "PYTHONWARNINGS": "ignore"}
+        if subprocess.run(command, cwd=self.build_lib, env=environment, check=False).returncode:
+            self.warn("the simulator's kernels are not prebuilt: they are compiled when they are first used")
 
 
 def extension(isa, flags):

@@ -1,4 +1,4 @@
-"""`python -m minigrad.cuda build`: compile all kernels ahead for the architectures of GPUs.
+"""`python -m minigrad.cuda build`: compile all kernels ahead for the architectures of GPUs; `--simulator`: for it.
 `python -m minigrad.cuda budget --check`: hold registers, shared memory and spills against csrc/cuda/budget.csv.
 `python -m minigrad.cuda card softmax_forward_warp`: what a kernel computes, and what it takes of a GPU.
 """
@@ -8,10 +8,16 @@ import sys
 import time
 
 from minigrad.cuda import budget, card, cubin
+from minigrad.cuda import build as simulator_build
 
 
 def run_build(args):
     begin = time.perf_counter()
+    if args.simulator:
+        made = simulator_build.prebuild(args.into, args.files, args.jobs)
+        size = sum(path.stat().st_size for path in made) / 1e6
+        print(f"{len(made)} libraries, {size:.1f} MB, in {time.perf_counter() - begin:.1f} s, in {made[0].parent}")
+        return
     made = cubin.build_all(args.files, args.arch, args.tool, args.jobs)
     for stem in dict.fromkeys(stem for stem, *_ in made):
         seconds = [each.seconds for (name, *_), each in made.items() if name == stem]
@@ -23,12 +29,16 @@ def run_build(args):
 
 
 def run_budget(args):
-    found = budget.measured(args.files, args.arch, args.tool, args.jobs)
+    tool = cubin.chosen(args.tool)
+    if args.write and tool != "nvrtc":
+        raise RuntimeError(f"[cuda] budgets are NVRTC's numbers, found {tool}: pip install nvidia-cuda-nvrtc")
+    found = budget.measured(args.files, args.arch, tool, args.jobs)
     if args.write:
         budget.write(found, args.files)
         print(f"{len(found)} kernels written to {budget.path()}")
-    wrong = list(budget.complaints(found, budget.read()))
-    print("\n".join(wrong) or f"{len(found)} kernels keep within {budget.path()}")
+    limits, held = budget.limits(tool)
+    wrong = list(budget.complaints(found, limits))
+    print("\n".join(wrong) or f"{len(found)} kernels, compiled by {tool} {cubin.version(tool)}, {held}")
     return 1 if wrong else 0
 
 
@@ -47,6 +57,8 @@ def parser():
     common.add_argument("--tool", choices=cubin.TOOLS, help="the compiler; NVRTC where it is there, else nvcc")
     common.add_argument("--jobs", type=int, help="how many compilers at a time; as many as cores")
     build = commands.add_parser("build", parents=[common], help="compile kernels to cubins")
+    build.add_argument("--simulator", action="store_true", help="compile for the simulator, in all of its modes")
+    build.add_argument("--into", metavar="FOLDER", help="where the simulator's libraries go; its cache")
     build.set_defaults(run=run_build)
     budgets = commands.add_parser("budget", parents=[common], help="hold kernels to their budgets")
     budgets.add_argument("--check", action="store_true", help="as it is without --write")

@@ -80,6 +80,13 @@ def write(found, files=None):
             rows.writerow([stem, kernel, *most, *(by_arch[a].registers if a in by_arch else "" for a in archs)])
 
 
+def limits(tool):
+    """({kernel: (file, {architecture: Resources})}, in words) of what a compiler's numbers are held to."""
+    if tool == "nvrtc":
+        return read(), f"keep within {path()}"
+    return {}, "spill nothing"  # its counts of registers are not those of the table
+
+
 def complaints(found, allowed):
     """What in `found` is over budget, a sentence each; `found` need not hold every kernel."""
     for kernel, (stem, by_arch) in found.items():

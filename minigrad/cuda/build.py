@@ -1,8 +1,10 @@
 """build: kernel files made into libraries by the system's C++ compiler, for the simulator.
 
-The runtime (csrc/cuda_sim) is compiled once for each mode, a kernel file when it is first used: about a second, then it
-lies in a cache, `$MINIGRAD_CACHE` or `~/.cache/minigrad`. A key of all that goes in names each library: the text with
-the files it includes, the simulator's sources, the compiler and its options. Nothing is ever overwritten.
+A wheel brings our kernels compiled (`prebuilt`), so that it needs no compiler there. What is not in it,
+a user's own kernel or one that was changed, is compiled when it is first used: about a second, then it lies in a cache,
+`$MINIGRAD_CACHE` or `~/.cache/minigrad`; the runtime (csrc/cuda_sim) is compiled once for each mode. A key of all that
+goes in names each library: the text with the files it includes, the simulator's sources, the options, and in the cache
+the compiler. Nothing is ever overwritten.
 """
 
 import hashlib
@@ -12,12 +14,14 @@ import shutil
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from minigrad.cuda.source import form, included, translate
 
 _PACKAGE = Path(__file__).parent.parent
+PREBUILT = _PACKAGE / "cuda" / "prebuilt"
 _CSRC = next((p for p in (_PACKAGE / "csrc", _PACKAGE.parent / "csrc") if (p / "cuda_sim").is_dir()), None)
 
 COMMON = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-threadsafe-statics", "-w"]
@@ -74,7 +78,9 @@ def has_compiler():
 
 @cache
 def _compiler_version():
-    return subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False).stdout
+    """The compiler's command, and what it says of itself."""
+    said = subprocess.run([*compiler(), "--version"], capture_output=True, text=True, check=False).stdout
+    return repr(compiler()), said
 
 
 def cache_folder():
@@ -89,15 +95,60 @@ def library(text, name, mode):
     Errors: CompileError, with what the compiler said.
     """
     files = with_headers(text, name)
-    key = _key(mode, *[f"{n}\n{t}" for n, t in sorted(files.items())])
-    target = cache_folder() / f"{Path(name).stem}-{mode}-{key}.so"
+    shipped = PREBUILT / _named(files, name, mode)
+    if shipped.exists():
+        return shipped
+    target = cache_folder() / _named(files, name, mode, *_compiler_version())
     if not target.exists():
-        runtime = _runtime(mode)
-        with _workspace() as folder:
-            made = _compile_kernels(files, name, mode, Path(folder))
-            _run([*compiler(), "-shared", *map(str, [made, *runtime]), "-o", f"{folder}/library.so"])
-            os.replace(f"{folder}/library.so", target)
+        with _alone(target):
+            _make(files, name, mode, target)
     return target
+
+
+def prebuild(folder=None, files=None, workers=None):
+    """[library, ...]: kernel files of csrc/cuda compiled in all modes, side by side; put into `folder` for a wheel.
+
+    Errors: CompileError, the first.
+    """
+    rows = [(path, mode) for mode in MODES for path in sorted(kernel_folder().glob("*.cu"))]
+    rows = [(path, mode) for path, mode in rows if not files or path.stem in files]
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        return list(pool.map(lambda row: _prebuilt(row[0], row[1], folder), rows))
+
+
+def _prebuilt(path, mode, folder):
+    made = library(path.read_text(), path.name, mode)
+    if folder is None:
+        return made
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy(made, Path(folder, _named(with_headers(path.read_text(), path.name), path.name, mode))))
+
+
+def _named(files, name, mode, *more):
+    """What the library of these files is called."""
+    texts = [f"{n}\n{text}" for n, text in sorted(files.items())]
+    return f"{Path(name).stem}-{mode}-{_key(mode, *more, *texts)}.so"
+
+
+def _make(files, name, mode, target):
+    if target.exists():  # another process was faster
+        return
+    runtime = _runtime(mode)
+    with _workspace() as folder:
+        made = _compile_kernels(files, name, mode, Path(folder))
+        _run([*compiler(), "-shared", *map(str, [made, *runtime]), "-o", f"{folder}/library.so"])
+        os.replace(f"{folder}/library.so", target)
+
+
+@contextmanager
+def _alone(target):
+    """Inside the block no other process, nor thread, makes the same."""
+    import fcntl
+
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with open(target.with_suffix(".lock"), "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def with_headers(text, name):
@@ -118,7 +169,7 @@ def _compile_kernels(files, name, mode, folder):
         translated.parent.mkdir(parents=True, exist_ok=True)
         translated.write_text(translate(text, n))
     place = sources() / "cuda_sim"
-    clang = ["-fno-vectorize"] if "clang" in _compiler_version() else []
+    clang = ["-fno-vectorize"] if "clang" in _compiler_version()[1] else []
     flags = [*COMMON, *MODES[mode], *clang, "-I", str(folder), "-I", str(place / "include")]
     target = folder / "kernels.o"
     _run([*compiler(), *flags, "-include", str(place / "device.h"), "-c", f"{folder}/kernels.cpp", "-o", str(target)])
@@ -127,15 +178,24 @@ def _compile_kernels(files, name, mode, folder):
 
 def _runtime(mode):
     """The object files of the simulator itself."""
-    folder = cache_folder() / f"runtime-{mode}-{_key(mode)}"
+    folder = cache_folder() / f"runtime-{mode}-{_key(mode, *_compiler_version())}"
     files = sorted((sources() / "cuda_sim").glob("*.cpp"))
     if not folder.exists():
-        flags = [*COMMON, "-O2", *(["-DCUDA_SIM_CHECK"] if mode == "check" else [])]
-        with _workspace() as made, ThreadPoolExecutor(2) as workers:
-            commands = [[*compiler(), *flags, "-c", str(f), "-o", f"{made}/{f.stem}.o"] for f in files]
-            list(workers.map(_run, commands))
-            shutil.copytree(made, folder, dirs_exist_ok=True)
+        with _alone(folder):
+            _make_runtime(files, mode, folder)
     return [folder / f"{f.stem}.o" for f in files]
+
+
+def _make_runtime(files, mode, folder):
+    if folder.exists():
+        return
+    flags = [*COMMON, "-O2", *(["-DCUDA_SIM_CHECK"] if mode == "check" else [])]
+    with _workspace() as place, ThreadPoolExecutor(2) as workers:
+        made = Path(place, "objects")
+        made.mkdir()
+        commands = [[*compiler(), *flags, "-c", str(f), "-o", str(made / f"{f.stem}.o")] for f in files]
+        list(workers.map(_run, commands))
+        os.replace(made, folder)
 
 
 def _workspace():
@@ -150,7 +210,7 @@ def _simulator_text():
 
 
 def _key(mode, *texts):
-    parts = [mode, repr((COMMON, MODES[mode], compiler())), _compiler_version(), *_simulator_text(), *texts]
+    parts = [mode, repr((COMMON, MODES[mode])), *_simulator_text(), *texts]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -107,6 +107,19 @@ def test_the_table_comes_back_as_it_was_written(tmp_path, monkeypatch):
     assert budget.read() == found
 
 
+def test_nvcc_is_held_to_no_spills_only(tmp_path, monkeypatch, capsys):
+    found = {k: ("f", {"90": taken}) for k, taken in budget.resources(LOG).items()}
+    monkeypatch.setattr(cubin, "tools", lambda: ["nvcc"])
+    monkeypatch.setattr(budget, "measured", lambda *args: found)
+    assert command.main(["budget", "--check"]) == 1
+    assert capsys.readouterr().out == "one (f.cu) on sm_90: spills 40, expected at most 0\n"
+    del found["one"]
+    assert command.main(["budget", "--check"]) == 0
+    assert "1 kernels, compiled by nvcc" in capsys.readouterr().out
+    assert command.main(["budget", "--write"]) == 1
+    assert "budgets are NVRTC's numbers, found nvcc" in capsys.readouterr().err
+
+
 def test_the_table_names_kernels_that_are_there_and_none_spills():
     """`python -m minigrad.cuda budget --write` makes it anew."""
     kernels = {s: {k for d in cubin.forms(s) for k in signatures(build.kernel_text(s, d))} for s in cubin.stems()}
