@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from minigrad.cuda.source import form, included, translate
+from minigrad.cuda.source import HALVES, form, included, translate
 
 _PACKAGE = Path(__file__).parent.parent
 PREBUILT = _PACKAGE / "cuda" / "prebuilt"
@@ -110,18 +110,19 @@ def prebuild(folder=None, files=None, workers=None):
 
     Errors: CompileError, the first.
     """
-    rows = [(path, mode) for mode in MODES for path in sorted(kernel_folder().glob("*.cu"))]
-    rows = [(path, mode) for path, mode in rows if not files or path.stem in files]
+    stems = files or sorted(path.stem for path in kernel_folder().glob("*.cu"))
+    texts = {(stem, kernel_text(stem, dtype)) for stem in stems for dtype in (None, *HALVES)}
+    rows = [(text, f"{stem}.cu", mode) for stem, text in sorted(texts) for mode in MODES]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        return list(pool.map(lambda row: _prebuilt(row[0], row[1], folder), rows))
+        return list(pool.map(lambda row: _prebuilt(*row, folder=folder), rows))
 
 
-def _prebuilt(path, mode, folder):
-    made = library(path.read_text(), path.name, mode)
+def _prebuilt(text, name, mode, folder):
+    made = library(text, name, mode)
     if folder is None:
         return made
     Path(folder).mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copy(made, Path(folder, _named(with_headers(path.read_text(), path.name), path.name, mode))))
+    return Path(shutil.copy(made, Path(folder, _named(with_headers(text, name), name, mode))))
 
 
 def _named(files, name, mode, *more):

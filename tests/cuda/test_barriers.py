@@ -1,19 +1,25 @@
 """Every barrier of every kernel taken away, one at a time: somebody must notice, or it is not needed.
 
-The rows of test_kernels.py are run in mode "check" again, once for each barrier that they come to, which is then passed
-over (`simulate(skip=...)`). A kernel whose barrier nobody misses needs another row, or one barrier less.
+The rows of test_kernels.py, in their forms for halves too and on every rung of the ladder of products, are run in mode
+"check" again, once for each barrier that they come to, which is then passed over (`simulate(skip=...)`). A kernel whose
+barrier nobody misses needs another row, or one barrier less.
 """
 
 import re
 from collections import defaultdict
+from contextlib import ExitStack
 
 import pytest
 
 import minigrad as mg
-from minigrad.cuda import KernelError, build, simulator
+from minigrad.backend.devices import kernels
+from minigrad.backend.simulated import SimArray
+from minigrad.cuda import KernelError, build, rungs, simulator
 from minigrad.cuda.launches import LAUNCHES, bodies
-from minigrad.cuda.source import without_comments
-from tests.cuda.test_kernels import CASES, simulated
+from minigrad.cuda.source import HALVES, without_comments
+from minigrad.dtypes import as_dtype
+from tests.cuda.test_halves import as_halves as arguments_as_halves
+from tests.cuda.test_kernels import CASES, copies, there
 
 REDUNDANT = [  # file, words of the line, the kernels, why
     (
@@ -30,28 +36,47 @@ LAUNCH = simulator.Library.launch
 STEMS = sorted({stem for stem, _ in LAUNCHES.values()})
 
 
-def rows_of(stem):
-    return [row for row in CASES if LAUNCHES[row[0]][0] == stem]
+def as_halves(row, dtype):
+    return (f"{row[0]}_{dtype}", *arguments_as_halves(row, as_dtype(dtype)))
 
 
-def barriers_met(rows):
-    """{(kernel, (file, line)): rows that came there}."""
+def runs_of(stem):
+    """(row, {dtype: rung}) of all that a file's kernels are to do."""
+    rows = [row for row in CASES if LAUNCHES[row[0]][0] == stem]
+    halves = [as_halves(row, dtype) for row in rows for dtype in HALVES if f"{row[0]}_{dtype}" in kernels(SimArray)]
+    yield from ((row, {}) for row in rows + halves)
+    if stem.startswith("matmul"):
+        for name, rung in rungs.RUNGS.items():
+            yield from ((row, {str(row[1].dtype): name}) for row in rows + halves if str(row[1].dtype) in rung.dtypes)
+
+
+def run(row, choice):
+    with ExitStack() as stack:
+        for dtype, rung in choice.items():
+            stack.enter_context(mg.cuda.use_matmul(rung, dtype))
+        name, *args = row
+        with mg.cuda.simulate(mode="check"):
+            kernels(SimArray)[name](*copies(args, there))
+
+
+def barriers_met(runs):
+    """{(kernel, (file, line)): runs that came there}."""
     found = defaultdict(list)
 
     def launch(library, kernel, *args):
         LAUNCH(library, kernel, *args)
         for place in library.barriers():
-            found[kernel, place].append(row)
+            found[kernel, place].append(each)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulator.Library, "launch", launch)
-        for row in rows:
-            simulated(row, mode="check")
+        for each in runs:
+            run(*each)
     return found
 
 
-def is_missed(kernel, place, rows):
-    """Whether a row reports something when this kernel passes over the barrier."""
+def is_missed(kernel, place, runs):
+    """Whether a run reports something when this kernel passes over the barrier."""
 
     def launch(library, name, *args):
         with mg.cuda.simulate(skip=place if name == kernel else None):
@@ -59,13 +84,13 @@ def is_missed(kernel, place, rows):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulator.Library, "launch", launch)
-        return any(reported(row) == kernel for row in rows)
+        return any(reported(*each) == kernel for each in runs)
 
 
-def reported(row):
+def reported(row, choice):
     """The kernel in which a fault was found, or None."""
     try:
-        simulated(row, mode="check")
+        run(row, choice)
     except KernelError as error:
         assert error.line, str(error)
         return error.kernel
@@ -85,8 +110,8 @@ def is_redundant(kernel, place):
 
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_barrier_is_missed(stem):
-    met = barriers_met(rows_of(stem))
-    missed = {(kernel, place): is_missed(kernel, place, rows) for (kernel, place), rows in met.items()}
+    met = barriers_met(runs_of(stem))
+    missed = {(kernel, place): is_missed(kernel, place, runs) for (kernel, place), runs in met.items()}
     alone = {(k, f"{p[0]}:{p[1]}") for (k, p), noticed in missed.items() if not noticed and not is_redundant(k, p)}
     assert alone == set(), "nobody notices when these kernels pass over these barriers"
     needed = {(k, f"{p[0]}:{p[1]}") for (k, p), noticed in missed.items() if noticed and is_redundant(k, p)}
@@ -102,7 +127,7 @@ def barriers_in(path):
 def test_every_barrier_is_met():
     """Those in a macro are not: they would all count as the line where it is used."""
     written = set().union(*[barriers_in(path) for path in build.kernel_folder().glob("*.cu*")])
-    met = {place for _, place in barriers_met(CASES)}
+    met = {place for stem in STEMS for _, place in barriers_met(runs_of(stem))}
     assert written and met == written
 
 
