@@ -2,29 +2,11 @@
 // bias may be null. A block finds the statistics of a channel, or the sums of its gradient; then all elements are
 // scaled by a launch of their own.
 
-#include "common.cuh"
-
-namespace {
-
-// f(offset) for all elements of this block's channel that fall to this thread.
-template <class F>
-__device__ __forceinline__ void for_channel(Size n, int channels, Size s, const F& f) {
-  for (Size i = threadIdx.x; i < n * s; i += blockDim.x) f((i / s * channels + blockIdx.x) * s + i % s);
-}
-
-__device__ __forceinline__ float rstd_of(float var, float eps) { return 1.0f / sqrtf(var + eps); }
-
-}  // namespace
+#include "batch_norm.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
     batch_norm_forward_statistics(float* mean, float* var, const float* x, long long n, int channels, long long s) {
-  const float count = static_cast<float>(n * s);
-  float total = 0.0f, squares = 0.0f;
-  for_channel(n, channels, s, [&](Size i) { total += x[i]; });
-  const float center = sum<Block>(total) / count;
-  for_channel(n, channels, s, [&](Size i) { squares += (x[i] - center) * (x[i] - center); });
-  squares = sum<Block>(squares) / count;
-  if (threadIdx.x == 0) mean[blockIdx.x] = center, var[blockIdx.x] = squares;
+  channel_statistics(mean, var, x, n, channels, s);
 }
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -1,5 +1,5 @@
-// y_i = weight[index_i] for weight (rows, cols) and index (n), and dw = the sum of dy_i over those i with index_i =
-// row.
+// y_i = weight[index_i] for weight (rows, cols) and index (n), zeros where that is no row, and dw = the sum of dy_i
+// over those i with index_i = row.
 //
 // The sum has no atomics, so its bits do not depend on what runs first: a warp owns a row of dw, looks through all of
 // index 32 at a time, and adds what is its own in order.
@@ -7,10 +7,12 @@
 #include "common.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
-    embedding_forward(float* y, const float* weight, const long long* index, long long n, int cols) {
+    embedding_forward(float* y, const float* weight, const long long* index, long long n, long long rows, int cols) {
   const Size all = n * cols, step = static_cast<Size>(gridDim.x) * blockDim.x;
-  for (Size i = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x; i < all; i += step)
-    y[i] = weight[index[i / cols] * cols + i % cols];
+  for (Size i = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x; i < all; i += step) {
+    const Size row = index[i / cols];
+    y[i] = row >= 0 && row < rows ? weight[row * cols + i % cols] : 0.0f;
+  }
 }
 
 // blockIdx.y: which 32 columns

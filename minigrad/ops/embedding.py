@@ -7,6 +7,7 @@ import numpy as np
 
 from minigrad.autograd import Op
 from minigrad.backend.array import contiguous, empty
+from minigrad.backend.checks import check_bounds
 from minigrad.dtypes import INTEGERS, float64, int64, is_floating
 from minigrad.kernel import kernel
 from minigrad.ops.operands import check_tensor
@@ -62,13 +63,6 @@ class AddRows(Op):
         return Embedding.apply(dy, index, index.shape)
 
 
-def check_bounds(op, index, n, where):
-    """Raise IndexError unless every entry of the array `index` lies in 0 .. n - 1; `where` says what it counts."""
-    if index.size and (index.min() < 0 or index.max() >= n):
-        found = index[(index < 0) | (index >= n)].flat[0]
-        raise IndexError(f"[{op}] index {found} out of range for {where}, expected 0 to {n - 1}")
-
-
 def _check(input, weight, max_norm, sparse):
     check_tensor("embedding", input)
     check_tensor("embedding", weight, "weight")
@@ -91,8 +85,9 @@ def embedding(input, weight, padding_idx=None, max_norm=None, norm_type=2.0, sca
         scale_grad_by_freq (bool): divide the gradient of a row by how often it was read.
 
     Shape: input (*), weight (rows, cols), output (*, cols).
-    Errors: IndexError for an index outside the table, RuntimeError for an index that is not integer or a table without
-    2 dimensions, ValueError for a padding_idx outside the table.
+    Errors: IndexError for an index outside the table (none on a GPU, where to look would be to wait: zeros are read),
+    RuntimeError for an index that is not integer or a table without 2 dimensions, ValueError for a padding_idx outside
+    the table.
     Source: Bengio et al., "A neural probabilistic language model", 2003.
 
     >>> import minigrad as mg

@@ -8,6 +8,7 @@ import math
 
 from minigrad.autograd import Op
 from minigrad.backend.array import array_module, contiguous, empty, full
+from minigrad.backend.checks import check_targets
 from minigrad.dtypes import float64
 from minigrad.kernel import kernel
 from minigrad.ops.loss import check_classes, check_reduction, class_dim
@@ -20,12 +21,8 @@ def own_weights(op, target, classes, weight, ignore_index):
     Errors: IndexError for a target that is neither a class nor ignore_index.
     """
     xp = array_module(target)
+    check_targets(op, target, classes, ignore_index)
     counted = target != ignore_index
-    wrong = counted & ((target < 0) | (target >= classes))
-    if wrong.any():
-        raise IndexError(
-            f"[{op}] target {target[wrong][0]} is no class: expected 0 to {classes - 1}, or ignore_index {ignore_index}"
-        )
     own = xp.where(counted, target, 0)
     return own, counted * xp.float64(1) if weight is None else xp.where(counted, weight[own], 0).astype(float64)
 
@@ -97,8 +94,8 @@ def nll_loss(input, target, weight=None, *, ignore_index=-100, reduction="mean")
         reduction: "mean", "sum" or "none".
 
     Shape: input (N, C), (N, C, d1, ...) or (C,); target the same without C; output as target for "none", else ().
-    Errors: IndexError for a class out of range, ValueError for unequal batches or an unknown reduction, RuntimeError
-    for other shapes and dtypes.
+    Errors: IndexError for a class out of range (none on a GPU, where to look would be to wait: the loss is NaN),
+    ValueError for unequal batches or an unknown reduction, RuntimeError for other shapes and dtypes.
 
     >>> import minigrad as mg
     >>> mg.nn.functional.nll_loss(mg.tensor([[-1.0, -3.0], [-2.0, -4.0]]), mg.tensor([1, 0]))

@@ -163,7 +163,33 @@ SCANS = [
                          ("cumprod_backward", 3), ("recurrence_forward", 2)]
     for shape in [(2, 2500, 1), (1, 8200, 1), (3, 260, 1), (2, 31, 1), (2, 70, 35), (3, 1100, 5), (1, 1, 4)]
 ]  # fmt: skip
+TARGETS, CODE = rng.integers(0, 7, 5000), rng.integers(0, 5, (3, 6, 4, 5)).astype(np.uint8)
+TARGETS[::3] = 9  # ignored
+WINDOW = 2, 1, 1, 2, 1, 2  # strides, paddings, dilations
+FUSED = [
+    ("nll_loss_forward", blank(), blank(dtype=np.float64), numbers(50, 7, 100), TARGETS, numbers(7) ** 2, 9),
+    ("nll_loss_forward", blank(), None, numbers(5000, 7, 1), TARGETS, None, 9),
+    ("nll_loss_forward", blank(5000), None, numbers(50, 7, 100), TARGETS, numbers(7), 9),
+    ("nll_loss_backward", blank(50, 7, 100), numbers(), np.full((), 9.0), TARGETS, numbers(7), 9),
+    ("nll_loss_backward", blank(50, 7, 100), numbers(5000), None, TARGETS, None, 9),
+    ("int8_linear_forward", blank(9, 33), numbers(9, 132), rng.integers(-127, 127, (33, 132)).astype(np.int8),
+     numbers(33), None),
+    ("int8_linear_forward", blank(2, 5), numbers(2, 7), rng.integers(-127, 127, (5, 7)).astype(np.int8), numbers(5),
+     numbers(5)),
+    ("int8_linear_forward", blank(70, 66), numbers(70, 35), rng.integers(-127, 127, (66, 35)).astype(np.int8),
+     numbers(66), numbers(66)),
+    ("batch_norm_relu_pool_forward", blank(3, 6, 4, 5), blank(3, 6, 4, 5, dtype=np.uint8), blank(6), blank(6),
+     numbers(3, 6, 9, 10), numbers(6), None, 1e-5),
+    ("batch_norm_relu_pool_backward", blank(3, 6, 9, 10), blank(6), None, numbers(3, 6, 4, 5), CODE,
+     numbers(3, 6, 9, 10), numbers(6), numbers(6), numbers(6) ** 2, 1e-5),
+    ("conv2d_relu_pool_forward", blank(3, 6, 4, 5), blank(3, 6, 4, 5, dtype=np.uint8), numbers(3, 2, 18, 12),
+     numbers(6, 2, 3, 2), numbers(6), *WINDOW),
+    ("conv2d_relu_pool_backward", blank(6, 2, 3, 2), blank(6), numbers(3, 6, 4, 5), CODE, numbers(3, 2, 18, 12),
+     *WINDOW),
+    ("conv2d_relu_pool_spread", blank(3, 6, 9, 10), numbers(3, 6, 4, 5), CODE),
+]  # fmt: skip
 CASES = [
+    *FUSED,
     *SCANS,
     *LOSSES,
     *PRODUCTS_OF_OTHERS,
