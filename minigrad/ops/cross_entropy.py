@@ -119,7 +119,8 @@ def cross_entropy(input, target, weight=None, *, ignore_index=-100, reduction="m
     Shape: input (N, C), (N, C, d1, ...) or (C,); target the same, without C if it holds indices; output the same
     without C for "none", else ().
     Errors: IndexError for a class out of range (none on a GPU, where to look would be to wait: the loss is NaN),
-    ValueError for unequal batches or an unknown reduction, RuntimeError for other shapes and dtypes and for a smoothing outside [0, 1].
+    ValueError for unequal batches or an unknown reduction, RuntimeError for other shapes and dtypes and for a smoothing
+    outside [0, 1].
     Source: Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016 (label smoothing).
 
     >>> import minigrad as mg

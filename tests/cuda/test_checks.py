@@ -30,14 +30,15 @@ def test_an_index_outside_the_table(device):
         F.embedding(on(device, BAD), on(device, np.zeros((3, 2), np.float32)))
 
 
-X = np.arange(12, dtype=np.float32).reshape(4, 3)
+F32 = np.float32
+X = np.arange(12, dtype=F32).reshape(4, 3)
 UNSEEN = [  # kernel, outputs, inputs, what comes of it
-    ("embedding_forward", [np.zeros((4, 3))], [X, np.array([1, 9, -1, 0])], [X[[1, 0, 0, 0]] * [[1], [0], [0], [1]]]),
-    ("nll_loss_forward", [np.zeros(4), None], [X.reshape(4, 3, 1), BAD, None, -9], [[-1, np.nan, np.nan, -9]]),
-    ("nll_loss_forward", [np.zeros(()), None], [X.reshape(4, 3, 1), BAD, None, -9], [np.nan]),
-    ("nll_loss_backward", [np.ones((4, 3, 1))], [X[:, 0] * 0 + 1, None, BAD, None, -9],
+    ("embedding_forward", [np.zeros((4, 3), F32)], [X, np.array([1, 9, -1, 0])], [X[[1, 0, 0, 0]] * [[1], [0], [0], [1]]]),
+    ("nll_loss_forward", [np.zeros(4, F32), None], [X.reshape(4, 3, 1), BAD, None, -9], [[-1, np.nan, np.nan, -9]]),
+    ("nll_loss_forward", [np.zeros((), F32), None], [X.reshape(4, 3, 1), BAD, None, -9], [np.nan]),
+    ("nll_loss_backward", [np.ones((4, 3, 1), F32)], [X[:, 0] * 0 + 1, None, BAD, None, -9],
      [-np.eye(10)[BAD][:, :3, None] * [[[1]], [[0]], [[0]], [[1]]]]),
-    ("cross_entropy_forward", [np.zeros(()), np.zeros(4), None], [X, BAD, X[0], -9, 0.1], [np.nan]),
+    ("cross_entropy_forward", [np.zeros((), F32), np.zeros(4), None], [X, BAD, X[0], -9, 0.1], [np.nan]),
 ]  # fmt: skip
 
 
@@ -48,12 +49,7 @@ def test_kernels_stay_within_bounds(name, outs, inputs, expected, monkeypatch):
         launch = __import__(f"minigrad.cuda.launches.{module}", fromlist=["x"])
         for check in ("check_bounds", "check_targets"):
             monkeypatch.setattr(launch, check, lambda *args: None, raising=False)
-    wide = name.startswith("cross")
-    arrays = [
-        move(np.asarray(a, a.dtype if a.dtype.kind == "i" else np.float64 if wide and i == 1 else np.float32), "cuda-sim")
-        if isinstance(a, np.ndarray) else a
-        for i, a in enumerate([*outs, *inputs])
-    ]  # fmt: skip
+    arrays = [move(np.array(a), "cuda-sim") if isinstance(a, np.ndarray) else a for a in (*outs, *inputs)]
     with mg.cuda.simulate(mode="check"):
         kernels(SimArray)[name](*arrays)
     for found, e in zip(arrays, expected, strict=False):
