@@ -13,7 +13,7 @@ import os
 import numpy as np
 
 from minigrad import recording
-from minigrad.backend.array import empty
+from minigrad.backend.array import array_module, empty
 from minigrad.dtypes import bfloat16, float16, float32
 from minigrad.kernel import kernel
 
@@ -23,9 +23,9 @@ _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
 
 
-def philox(n, seed, offset):
-    """`n` random 32-bit words (as uint64) of the stream of `seed` from counter `offset` on."""
-    counter = np.arange(offset, offset + (n + 3) // 4, dtype=np.uint64)
+def philox(n, seed, offset, xp=np):
+    """`n` random 32-bit words (as uint64) of the stream of `seed` from counter `offset` on; an array of `xp`."""
+    counter = xp.arange(offset, offset + (n + 3) // 4, dtype=np.uint64)
     c0, c1 = counter & _MASK, counter >> np.uint64(32)
     c2 = c3 = np.zeros_like(counter)
     k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
@@ -38,25 +38,26 @@ def philox(n, seed, offset):
             p0 & _MASK,
         )
         k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3], 1).reshape(-1)[:n]
+    return xp.stack([c0, c1, c2, c3], 1).reshape(-1)[:n]
 
 
-def uniform_bits(n, seed, offset):
+def uniform_bits(n, seed, offset, xp=np):
     """`n` multiples of 2^-24 in [0, 1), as float64."""
-    return (philox(n, seed, offset) >> np.uint64(8)).astype(np.float64) * 2.0**-24
+    return (philox(n, seed, offset, xp) >> np.uint64(8)).astype(np.float64) * 2.0**-24
 
 
 @kernel()
 def uniform_fill(y, seed, offset):
-    y[...] = uniform_bits(y.size, seed, offset).reshape(y.shape)
+    y[...] = uniform_bits(y.size, seed, offset, array_module(y)).reshape(y.shape)
 
 
 @kernel()
 def normal_fill(y, seed, offset):
     """Box-Muller on the words of one counter: (0, 1) and (2, 3) make two normals each."""
-    pairs = uniform_bits(4 * ((y.size + 3) // 4), seed, offset).reshape(-1, 2)
-    radius, angle = np.sqrt(-2 * np.log(pairs[:, 0] + 2.0**-24)), 2 * math.pi * pairs[:, 1]
-    y[...] = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1).reshape(-1)[: y.size].reshape(y.shape)
+    xp = array_module(y)
+    pairs = uniform_bits(4 * ((y.size + 3) // 4), seed, offset, xp).reshape(-1, 2)
+    radius, angle = xp.sqrt(-2 * xp.log(pairs[:, 0] + 2.0**-24)), 2 * math.pi * pairs[:, 1]
+    y[...] = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], 1).reshape(-1)[: y.size].reshape(y.shape)
 
 
 class Generator:

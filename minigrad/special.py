@@ -3,6 +3,8 @@
 Source: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969), 631-637.
 """
 
+from functools import reduce
+
 import numpy as np
 
 # numerator and denominator coefficients, highest power first, for |x| <= 0.46875, up to 4, and beyond
@@ -33,7 +35,11 @@ _RSQRT_PI = 0.56418958354775628695
 
 def _ratio(coefficients, t):
     above, below = coefficients
-    return np.polyval(above, t) / np.polyval(below, t)
+    return _polynomial(above, t) / _polynomial(below, t)
+
+
+def _polynomial(coefficients, t):
+    return reduce(lambda y, c: y * t + c, coefficients)
 
 
 def _erfc_tail(y):
@@ -47,8 +53,8 @@ def _erfc_tail(y):
 
 def erf(x):
     """The error function 2/sqrt(pi) * integral of e^(-t^2) from 0 to x, elementwise on an array."""
-    wide = np.asarray(x, np.float64)
+    wide = x.astype(np.float64)
     size = np.abs(wide)
     inner = wide * _ratio(_SMALL, np.minimum(size, 1.0) ** 2)
     outer = np.copysign(1 - _erfc_tail(np.maximum(size, 0.46875)), wide)
-    return np.where(size <= 0.46875, inner, np.where(np.isnan(wide), wide, outer)).astype(np.asarray(x).dtype)
+    return np.where(size <= 0.46875, inner, np.where(np.isnan(wide), wide, outer)).astype(x.dtype)

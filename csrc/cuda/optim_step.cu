@@ -60,7 +60,7 @@ extern "C" __global__ void __launch_bounds__(256, 4)
     const float p = a[0][i], d = descent(p, a[4][i], weight_decay, maximize);
     const float mean = a[1][i] = beta1 * a[1][i] + (1.0f - beta1) * d;
     float square = a[2][i] = beta2 * a[2][i] + (1.0f - beta2) * d * d;
-    if (a[3]) square = a[3][i] = fmaxf(a[3][i], square);
+    if (a[3]) square = a[3][i] = square > a[3][i] || square != square ? square : a[3][i];  // NaN stays
     a[0][i] = p * shrink - step * mean / (sqrtf(square) / root + eps);
   });
 }

@@ -31,6 +31,15 @@ def array_module(x):
 quiet = np.errstate(all="ignore")  # decorates references: inf and nan are results here, not events
 
 
+def largest(x, dim):
+    """The maximum along `dim`, which stays with size 1; -inf where there is nothing (CuPy's max takes no `initial`)."""
+    if x.shape[dim]:
+        return x.max(dim, keepdims=True)
+    shape = list(x.shape)
+    shape[dim] = 1
+    return array_module(x).full(shape, -np.inf, x.dtype)
+
+
 def is_array(x):
     return isinstance(x, devices.array_types)
 

@@ -12,7 +12,7 @@ Source: Vaswani et al., "Attention is all you need", 2017; Dao et al., "FlashAtt
 import math
 
 from minigrad.autograd import Op
-from minigrad.backend.array import array_module, contiguous, empty
+from minigrad.backend.array import array_module, contiguous, empty, largest
 from minigrad.dtypes import bool_, float32, float64
 from minigrad.kernel import kernel
 from minigrad.ops.creation import tensor
@@ -40,7 +40,7 @@ def _scores(q, k, mask, scale, causal):
 def attention_forward(y, lse, q, k, v, mask, scale, causal):
     xp = array_module(q)
     s = _scores(q, k, mask, scale, causal)
-    peak = s.max(-1, keepdims=True, initial=-xp.inf)
+    peak = largest(s, -1)
     e = xp.exp(s - xp.where(peak == -xp.inf, 0, peak))
     total = e.sum(-1, keepdims=True)
     y[...] = e / xp.where(total == 0, 1, total) @ v
@@ -83,7 +83,7 @@ class Attention(Op):
         if causal:
             later = wrap(~xp.tri(*s.shape[-2:], dtype=bool)).to(device=s.device)
             s = masked_fill(s, later, -math.inf)
-        blind = wrap(s.array.max(-1, keepdims=True, initial=-xp.inf) == -xp.inf)
+        blind = wrap(largest(s.array, -1) == -xp.inf)
         p = masked_fill(softmax(masked_fill(s, blind, 0), -1), blind, 0)
         return matmul(dropout(p, dropout_p), v)
 

@@ -10,7 +10,7 @@ log_softmax.
 """
 
 from minigrad.autograd import Op
-from minigrad.backend.array import array_module, contiguous, empty, empty_like
+from minigrad.backend.array import array_module, contiguous, empty, empty_like, largest
 from minigrad.dtypes import float64, is_floating
 from minigrad.kernel import kernel
 from minigrad.ops.elementwise import check_tensor
@@ -44,7 +44,7 @@ def cross_entropy_forward(loss, lse, count, x, target, weight, ignore_index, smo
     """x (rows, classes); target, lse, loss (rows,), or loss one element: their sum, or mean if `count` is one too"""
     xp = array_module(x)
     q, weights = held(target, x.shape[1], weight, ignore_index, smoothing)
-    peak = x.max(-1, initial=-xp.inf).astype(float64)
+    peak = largest(x, -1)[..., 0].astype(float64)
     lse[...] = xp.log(xp.exp(x - peak[:, None]).sum(-1)) + peak
     reduce_rows(loss, count, xp.where(q, q * (lse[:, None] - x), 0).sum(-1), weights)
 

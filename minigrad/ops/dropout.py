@@ -15,7 +15,7 @@ from minigrad.random import default_generator, uniform_bits
 @kernel()
 def dropout_forward(y, x, p, seed, offset):
     xp = array_module(x)
-    kept = uniform_bits(x.size, seed, offset).reshape(x.shape) >= p
+    kept = uniform_bits(x.size, seed, offset, xp).reshape(x.shape) >= p
     y[...] = xp.where(kept, x / (1 - p) if p < 1 else x, 0)
 
 

@@ -13,7 +13,18 @@ from minigrad.backend.devices import address
 from minigrad.dtypes import bool_
 from minigrad.grad_mode import mode
 from minigrad.ops.creation import as_tensor
-from minigrad.ops.indexing import AddAt, Slice, Take, arrays_in, explained, is_basic, parse, reach_of, read
+from minigrad.ops.indexing import (
+    AddAt,
+    Slice,
+    Take,
+    arrays_in,
+    explained,
+    index_on_host,
+    is_basic,
+    parse,
+    reach_of,
+    read,
+)
 from minigrad.ops.inplace import check_writable, overwrite
 from minigrad.ops.operands import sum_to
 from minigrad.tensor import Tensor, method, wrap
@@ -46,7 +57,7 @@ class Put(Op):
 
 def _stays(shape, index):
     """Whether what is written to each place of x[index] stays: of several writes to one element the last does."""
-    reach = reach_of(len(shape), index)
+    reach, index = reach_of(len(shape), index), index_on_host(index)
     last = np.zeros(shape[:reach], np.int64)
     order = np.arange(last[index].size).reshape(last[index].shape)
     last[index] = order
@@ -141,7 +152,7 @@ def index_put_(self, indices, values, accumulate=False):
     if not accumulate:
         _put("index_put_", self, index, values)
         return self
-    shape = read("index_put_", np.broadcast_to(False, self.shape), index).shape
+    shape = read("index_put_", np.broadcast_to(False, self.shape), index_on_host(index)).shape
     return self.add_(AddAt.apply(_fit("index_put_", values.to(self.dtype), shape), self.shape, index))
 
 

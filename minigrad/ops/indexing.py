@@ -14,7 +14,8 @@ import operator
 import numpy as np
 
 from minigrad.autograd import Op
-from minigrad.backend.array import assign, computed, contiguous, empty, full, is_array
+from minigrad.backend import devices
+from minigrad.backend.array import array_module, assign, computed, contiguous, empty, full, is_array
 from minigrad.ops.embedding import embedding_backward
 from minigrad.ops.view import View
 from minigrad.tensor import Tensor
@@ -38,7 +39,7 @@ def _item(op, i):
         return i
     if type(i) is slice:
         return slice(*[p if p is None else operator.index(p) for p in (i.start, i.stop, i.step)])
-    if isinstance(i, (Tensor, np.ndarray, np.generic, list, tuple)):
+    if is_array(i) or isinstance(i, (Tensor, np.generic, list, tuple)):
         return _array(op, i)
     try:
         return operator.index(i)
@@ -50,7 +51,7 @@ def _item(op, i):
 
 
 def _array(op, i):
-    array = i.array if isinstance(i, Tensor) else np.asarray(i)
+    array = i.array if isinstance(i, Tensor) else i if is_array(i) else np.asarray(i)
     if not array.size and isinstance(i, (list, tuple)):
         array = array.astype(np.int64)  # numpy takes [] for floats
     if array.dtype.kind not in "biu":
@@ -69,6 +70,11 @@ def arrays_in(index):
     return tuple(i for i in index if is_array(i))
 
 
+def index_on_host(index):
+    """The index with copies of its arrays where numpy reads them."""
+    return tuple(devices.move(i, devices.CPU) if is_array(i) else i for i in index)
+
+
 def reach_of(ndim, index):
     """How many leading dimensions the index reaches into; those behind are taken whole."""
     if index[-1] is not Ellipsis:
@@ -80,16 +86,16 @@ def reach_of(ndim, index):
 
 def _places(shape, index):
     """For each element of x[index] the number of that element of x, as a flat array."""
-    places = _coordinate(shape, None)[index]
+    xp = next((array_module(i) for i in arrays_in(index) if type(i) is not np.ndarray), np)
+    places = xp.broadcast_to(xp.zeros((), np.int64), shape)[index]
     for d, n in enumerate(shape):
-        places = places * n + _coordinate(shape, d)[index]
-    return np.ascontiguousarray(places).reshape(-1)
+        places = places * n + _coordinate(xp, shape, d)[index]
+    return places.reshape(-1)
 
 
-def _coordinate(shape, dim):
-    """For each element of an array its place along `dim` (None: zeros), without memory for all of them."""
-    steps = tuple(8 if d == dim else 0 for d in range(len(shape)))
-    return np.ndarray(shape, np.int64, np.arange(1 if dim is None else shape[dim]), 0, steps)
+def _coordinate(xp, shape, dim):
+    """For each element of an array its place along `dim`, without memory for all of them."""
+    return xp.broadcast_to(xp.arange(shape[dim]).reshape(-1, *[1] * (len(shape) - dim - 1)), shape)
 
 
 # Errors that say what was found --------------------------------------------------------------------------------------

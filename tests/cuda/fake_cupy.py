@@ -1,26 +1,36 @@
 """A stand-in for CuPy: as much of it as the device "cuda" uses, on the simulator's memory, with simulated launches.
 
-Its arrays are not numpy's, and refuse what CuPy's refuse: to become numpy's unasked, and to be mixed with numpy's.
+Its arrays are not numpy's, and refuse what CuPy's refuse: to become numpy's unasked, to be mixed with numpy's, and
+whatever cupy_names.txt does not list. Numpy does the rest.
 """
 
 import ctypes
 import sys
+from collections import deque
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 
 from minigrad.backend import simulated
 from minigrad.cuda import simulator
+from tests.cuda import cupy_names
 
+METHODS = {  # of ufuncs: those for which CuPy has them
+    "reduce": ("add", "multiply"),
+    "accumulate": ("add", "multiply"),
+    "reduceat": ("add",),
+    "at": ("add", "subtract", "maximum", "minimum", "bitwise_and", "bitwise_or", "bitwise_xor"),
+}
 counts = {"synchronisations": 0}
-launched: list = []  # (entry point, the arguments)
+launched: deque = deque(maxlen=4096)  # (entry point, the arguments)
 sources: dict = {}  # path of a cubin -> text and name of what it was made from
 
 
 def unwrapped(value):
     if isinstance(value, ndarray):
         return value.held
-    if isinstance(value, np.ndarray) and value.ndim:
+    if isinstance(value, np.ndarray):
         raise TypeError("Unsupported type <class 'numpy.ndarray'>")
     if isinstance(value, (tuple, list)):
         return [unwrapped(v) for v in value] if isinstance(value, list) else tuple(map(unwrapped, value))
@@ -44,23 +54,35 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         raise TypeError("Implicit conversion to a NumPy array is not allowed.")
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        if method != "__call__":
-            return NotImplemented
+        if method == "__call__":
+            cupy_names.check(ufunc.__name__, inputs, options)
+        elif ufunc.__name__ not in METHODS.get(method, ()):
+            raise NotImplementedError(f"CuPy has no {ufunc.__name__}.{method}")
         out = options.get("out")
-        result = ufunc(*map(unwrapped, inputs), **unwrapped(options))
+        if ufunc.__name__.startswith(("greater", "less", "equal", "not_equal")):
+            inputs = [x.item() if isinstance(x, np.ndarray) and not x.ndim else x for x in inputs]
+        result = getattr(ufunc, method)(*map(unwrapped, inputs), **unwrapped(options))
         return (out[0] if len(out) == 1 else out) if out else wrapped(result)
 
     def __array_function__(self, function, types, args, options):
+        check_function(function.__name__, args, options)
         result = function(*unwrapped(list(args)), **unwrapped(options))
         return options["out"] if options.get("out") is not None else wrapped(result, self)
 
     def __getattr__(self, name):
-        if name in ("ctypes", "__array_interface__", "__array_struct__"):
-            raise AttributeError(name)
+        if f"ndarray.{name}" not in cupy_names.table():
+            raise AttributeError(f"CuPy's arrays have no {name}")
         value = getattr(self.held, name)
         if not callable(value):
             return wrapped(value, self)
-        return lambda *args, **options: wrapped(value(*unwrapped(list(args)), **unwrapped(options)), self)
+
+        def method(*args, **options):
+            cupy_names.check(f"ndarray.{name}", args, options)
+            if name == "nonzero" and not self.held.ndim:
+                raise ValueError("Calling nonzero on 0d arrays is not allowed.")
+            return wrapped(value(*unwrapped(list(args)), **unwrapped(options)), self)
+
+        return method
 
     def tolist(self):
         return self.get().tolist()
@@ -73,7 +95,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return np.array(self.held)
 
     def fill(self, value):
-        self.held.fill(unwrapped(value))
+        self.held.fill(value if isinstance(value, np.ndarray) and not value.ndim else unwrapped(value))
 
     @property
     def data(self):
@@ -88,10 +110,15 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return SimpleNamespace(**{name: getattr(self.held.flags, name) for name in ("c_contiguous", "f_contiguous")})
 
     def __getitem__(self, index):
-        return wrapped(self.held[_index(index)], self)
+        with wrapping(index):
+            return wrapped(self.held[_index(index)], self)
 
     def __setitem__(self, index, value):
-        self.held[_index(index)] = unwrapped(value)
+        value = value[()] if isinstance(value, np.ndarray) and not value.ndim else unwrapped(value)
+        if isinstance(value, (list, tuple)):
+            raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
+        with wrapping(index):
+            self.held[_index(index)] = value
 
     def __len__(self):
         return len(self.held)
@@ -106,6 +133,24 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return int(self.get())
 
     __index__ = __int__
+
+
+@contextmanager
+def wrapping(index):
+    """CuPy takes an index beyond the end modulo the size: who relies on an error there is told so."""
+    try:
+        yield
+    except IndexError as error:
+        parts = index if type(index) is tuple else (index,)
+        if any(isinstance(p, (ndarray, np.ndarray, list)) and "out of bounds" in str(error) for p in parts):
+            raise AssertionError(f"CuPy does not look whether {error}") from None
+        raise
+
+
+def check_function(name, args, options):
+    cupy_names.check(name, args, options)
+    if name == "nonzero" and not args[0].held.ndim:
+        raise ValueError("Calling nonzero on 0d arrays is not allowed.")
 
 
 def _index(index):
@@ -209,10 +254,17 @@ def __getattr__(name):
     """Functions of numpy, for arrays of this module."""
     if name.startswith("__"):
         raise AttributeError(name)
+    if name not in cupy_names.table():
+        raise AttributeError(f"CuPy has no {name}")
     value = getattr(np, name)
     if not callable(value) or isinstance(value, type):
         return value
-    return lambda *args, **options: wrapped(value(*unwrapped(list(args)), **unwrapped(options)))
+
+    def function(*args, **options):
+        check_function(name, args, options)
+        return wrapped(value(*unwrapped(list(args)), **unwrapped(options)))
+
+    return function
 
 
 module = sys.modules[__name__]

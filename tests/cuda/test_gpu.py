@@ -1,48 +1,21 @@
 """The device "cuda" on a stand-in for CuPy (fake_cupy.py), which simulates the launches: all of it but the GPU."""
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.backend import devices
 from minigrad.backend import gpu as memory
-from minigrad.cuda import availability, cubin, gpu, launcher
-from minigrad.kernel import forget_choices
 from minigrad.nn import functional as F
-from tests.cuda import fake_cupy
-
-
-def forget():
-    availability._found.cache_clear()
-    devices.kernels.cache_clear()
-    gpu.forget()
-    forget_choices()
-
-
-def compiled(text, name, arch):
-    """The stand-in's way to a cubin: none is made."""
-    path = Path(f"{name}-sm_{arch}.cubin")
-    fake_cupy.sources[str(path)] = text, name
-    return cubin.Cubin(path, "", 0.0)
+from tests.cuda import fake_cupy, stand_in
 
 
 @pytest.fixture
-def cupy(monkeypatch):
+def cupy():
     """The stand-in, as if it were installed."""
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy)
-    monkeypatch.setattr(memory, "cupy", None)
-    monkeypatch.setattr(devices, "array_types", devices.array_types)
-    monkeypatch.setattr(devices, "_of", dict(devices._of))
-    monkeypatch.setattr(launcher, "cubin", compiled)
-    monkeypatch.setattr(launcher, "DRIVER", "no driver: launches go by way of the stand-in")
-    fake_cupy.launched.clear()
-    fake_cupy.counts["synchronisations"] = 0
-    forget()
-    yield fake_cupy
-    forget()
+    with stand_in.installed():
+        yield fake_cupy
 
 
 def started():
@@ -185,7 +158,7 @@ def test_the_device(cupy):
 def test_without_cupy_the_error_says_what_to_install(monkeypatch, use):
     monkeypatch.setitem(sys.modules, "cupy", None)
     monkeypatch.setattr(memory, "cupy", None)
-    forget()
+    stand_in.forget()
     with pytest.raises(RuntimeError, match=r"CuPy is not installed: pip install 'minigrad-kernels\[cuda13\]'"):
         use()
-    forget()
+    stand_in.forget()

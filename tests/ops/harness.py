@@ -31,6 +31,7 @@ from minigrad.cuda import build
 from minigrad.dtypes import bfloat16, float16
 from minigrad.tensor import wrap
 from minigrad.testing import check_backwards, gradcheck, gradgradcheck
+from tests import device
 from tests.ops.inputs import EXTREMES, LAYOUTS, SMALL, UNARY, draw, elements, is_float, same, same_runs, with_extremes
 from tests.ops.runs import kernels_run, poison, reference, run, run_torch
 
@@ -64,7 +65,9 @@ class Case:
 
 
 def check(case):
-    """Hold a row to everything above that applies to it."""
+    """Hold a row to everything above that applies to it; with `pytest --device NAME` to what `check_there` says."""
+    if device.where:
+        return check_there(case)
     check_kernels_run(case, draw(case, case.shapes[0], np.float32))
     for shapes in case.shapes:
         wide, single = draw(case, shapes), draw(case, shapes, np.float32)
@@ -120,6 +123,49 @@ def check_cuda(case, arrays, what="cuda-sim against reference"):
             check_halves(case, arrays, "cuda-sim")
 
 
+def check_there(case):
+    """Wholly on the device that was asked for, against the reference on the CPU: dtypes and memory layouts. On a GPU
+    large inputs, extremes and the same bits each time too, which take minutes on the simulator."""
+    for shapes in case.shapes:
+        single, rtol, atol = draw(case, shapes, np.float32), max(case.rtol, 1e-5), max(case.atol, 1e-5)
+        if not device.simulated() or elements(shapes) <= SMALL:
+            same_runs(run_there(case, single), reference(case, single), rtol, atol, "there")
+        if elements(shapes) <= SMALL:
+            check_dtypes_there(case, shapes)
+            check_layouts_there(case, single)
+        if not device.simulated():
+            runs = [run_there(case, single) for _ in range(3)]
+            assert all(a.tobytes() == b.tobytes() for r in runs[1:] for a, b in zip_runs(r, runs[0])), "other bits"
+            check_extremes(case, single, run_there, rtol, atol)
+
+
+def check_dtypes_there(case, shapes):
+    wide = draw(case, shapes)
+    same_runs(run_there(case, wide), reference(case, wide), 1e-9, 1e-11, "there, float64")
+    check_halves(case, draw(case, shapes, np.float32), device.where)
+
+
+def check_layouts_there(case, arrays):
+    for layout in LAYOUTS:
+        there = [layout(devices.move(a, device.where)) for a in arrays]
+        plain = [np.array(layout(a), order="C") for a in arrays]
+        same_runs(home(run(case, there)), reference(case, plain), max(case.rtol, 1e-5), max(case.atol, 1e-5),
+                  f"there, {layout.__name__}")  # fmt: skip
+
+
+def run_there(case, arrays):
+    """`run` on the device; outputs and gradients come back."""
+    return home(run(case, [devices.move(a, device.where) for a in arrays]))
+
+
+def home(parts):
+    return [[devices.move(a, "cpu") for a in part] for part in parts]
+
+
+def zip_runs(*runs):
+    return zip(*[[a for part in run for a in part] for run in runs], strict=True)
+
+
 def check_threads(case, arrays):
     before, bits = cpu.get_num_threads() if cpu.kernels() else 1, []
     for threads in (1, 2, 4) if cpu.kernels() else ():
@@ -137,21 +183,21 @@ def check_layouts(case, arrays):
         same_runs(reference(case, moved), reference(case, plain), case.rtol, case.atol, layout.__name__)
 
 
-def check_extremes(case, arrays):
+def check_extremes(case, arrays, run=run, rtol=None, atol=None):
     """The outputs only: a gradient there may be inf or nan by another way of computing it. Denormals may count as 0."""
-    rng = np.random.default_rng(2)
+    rng, rtol, atol = np.random.default_rng(2), rtol or case.rtol, atol or case.atol
     for value in ([v] for v in EXTREMES) if case.extremes else ():
         mixed, flat = with_extremes(arrays, value, rng)
         outputs = run(case, mixed)[0], reference(case, mixed)[0], reference(case, flat)[0]
         for i, (found, exact, flushed) in enumerate(zip(*outputs, strict=True)):
-            right = np.isclose(found, exact, case.rtol, case.atol, equal_nan=True)
-            same(found, np.where(right, exact, flushed), case.rtol, case.atol, f"output {i}, {value} among the inputs")
+            right = np.isclose(found, exact, rtol, atol, equal_nan=True)
+            same(found, np.where(right, exact, flushed), rtol, atol, f"output {i}, {value} among the inputs")
 
 
-def check_halves(case, arrays, device="cpu"):
+def check_halves(case, arrays, where="cpu"):
     for dtype, eps in ((float16, 2.0**-10), (bfloat16, 2.0**-7)):
         halves = [a.astype(dtype) if is_float(a) else a for a in arrays]
-        found = run(case, [devices.move(a, device) for a in halves])
+        found = home(run(case, [devices.move(a, where) for a in halves]))
         exact = run(case, [a.astype(np.float64) if is_float(a) else a for a in halves])
         assert all(a.dtype == dtype for a, b in zip(found[0], exact[0], strict=True) if is_float(b)), "a half widened"
         rounding = 0.51 * eps * case.ulps

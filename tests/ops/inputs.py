@@ -62,7 +62,8 @@ def columns_first(a):
 
 
 def every_other(a):
-    return _into(np.zeros((*a.shape[:-1], 2 * a.shape[-1] + 1), a.dtype)[..., 1::2], a) if a.ndim else a.copy()
+    wide = (*a.shape[:-1], 2 * a.shape[-1] + 1) if a.ndim else ()
+    return _into(np.zeros_like(a, shape=wide)[..., 1::2], a) if a.ndim else a.copy()
 
 
 def backwards(a):
@@ -70,7 +71,7 @@ def backwards(a):
 
 
 def off_alignment(a):
-    return _into(np.zeros(a.size + 1, a.dtype)[1:].reshape(a.shape), a)
+    return _into(np.zeros_like(a, shape=(a.size + 1,))[1:].reshape(a.shape), a)
 
 
 def repeated(a):

@@ -77,6 +77,7 @@ def test_the_kernels_against_the_reference(shape):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(6, 3, 4, 5), (4, 3, 2, 2)])
+@pytest.mark.cpu_only("what is fused and what is not agree to the bit on the CPU")
 def test_running_statistics(shape, training):
     x, found = np.random.default_rng(1).standard_normal(shape).astype(np.float32), []
     for function in (mg.batch_norm_relu_pool, lambda *args, **options: three_ops(mg, *args, **options)):

@@ -81,6 +81,7 @@ def test_forms_of_the_arguments():
     assert x.to(device="cpu", dtype=mg.int8).dtype is mg.int8
 
 
+@pytest.mark.cpu_only("says that there is no GPU")
 def test_errors():
     with pytest.raises(RuntimeError, match=r"\[to\] device 'cuda' is not available, expected 'cpu' or"):
         mg.ones(1).to("cuda")

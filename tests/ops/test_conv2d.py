@@ -170,6 +170,7 @@ def test_infinity_and_nan_stay_in_their_windows(tier):
 
 
 @native
+@pytest.mark.cpu_only("Winograd's way is the CPU's")
 def test_windows_of_3_by_3_take_the_short_way():
     """A window of one tap would give x itself by plain sums."""
     x, w = np.random.default_rng(0).standard_normal((2, 16, 16, 16)).astype(np.float32), np.zeros((16, 16, 3, 3))

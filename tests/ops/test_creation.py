@@ -88,6 +88,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("call", "error", "message"), WRONG)
+@pytest.mark.cpu_only("says that there is no GPU")
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
         call()
@@ -162,6 +163,7 @@ def test_memory_is_shared(share):
     assert x.tolist() == [5, 0, 0]
 
 
+@pytest.mark.cpu_only("says that there is no GPU")
 def test_as_tensor():
     x = mg.ones(2)
     assert mg.as_tensor(x) is x

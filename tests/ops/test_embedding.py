@@ -94,6 +94,7 @@ def test_kernels_check_the_index():
         cpu.kernels()["embedding_backward"](table, y, np.array([0, 1]))
 
 
+@pytest.mark.cpu_only("the GPU's kernel sums in float")
 def test_many_places_of_one_row_are_summed_in_double():
     n, w = 200_000, mg.zeros(2, 3, requires_grad=True)
     F.embedding(mg.zeros(n, dtype=mg.int64), w).backward(mg.full((n, 3), 0.1))
@@ -117,6 +118,7 @@ def test_any_integers_can_be_an_index(dtype):
         (([0], 2, None, 1.0), NotImplementedError, "max_norm"),
     ],
 )
+@pytest.mark.cpu_only("the words are those of the CPU's kernel")
 def test_errors(arguments, error, message):
     index, ndim, *options = arguments
     with pytest.raises(error, match=message):
