@@ -146,11 +146,11 @@ def check_dtypes_there(case, shapes):
 
 
 def check_layouts_there(case, arrays):
+    """What repeats has no variance: there the roundings that cancel elsewhere count 1 / sqrt(eps) times."""
     for layout in LAYOUTS:
         there = [layout(devices.move(a, device.where)) for a in arrays]
-        plain = [np.array(layout(a), order="C") for a in arrays]
-        same_runs(home(run(case, there)), reference(case, plain), max(case.rtol, 1e-5), max(case.atol, 1e-5),
-                  f"there, {layout.__name__}")  # fmt: skip
+        expected = reference(case, [np.array(layout(a), order="C") for a in arrays])
+        same_runs(home(run(case, there)), expected, 4e-5, 4e-5, f"there, {layout.__name__}")
 
 
 def run_there(case, arrays):
