@@ -32,7 +32,19 @@ from minigrad.dtypes import bfloat16, float16
 from minigrad.tensor import wrap
 from minigrad.testing import check_backwards, gradcheck, gradgradcheck
 from tests import device
-from tests.ops.inputs import EXTREMES, LAYOUTS, SMALL, UNARY, draw, elements, is_float, same, same_runs, with_extremes
+from tests.ops.inputs import (
+    EXTREMES,
+    LAYOUTS,
+    SMALL,
+    UNARY,
+    draw,
+    elements,
+    is_float,
+    repeated,
+    same,
+    same_runs,
+    with_extremes,
+)
 from tests.ops.runs import kernels_run, poison, reference, run, run_torch
 
 COMPILER = build.has_compiler()
@@ -150,7 +162,10 @@ def check_layouts_there(case, arrays):
     for layout in LAYOUTS:
         there = [layout(devices.move(a, device.where)) for a in arrays]
         expected = reference(case, [np.array(layout(a), order="C") for a in arrays])
-        same_runs(home(run(case, there)), expected, 4e-5, 4e-5, f"there, {layout.__name__}")
+        atol = 1e-3 if layout is repeated else 1e-5
+        same_runs(
+            home(run(case, there)), expected, max(case.rtol, 1e-5), max(case.atol, atol), f"there, {layout.__name__}"
+        )
 
 
 def run_there(case, arrays):
