@@ -129,6 +129,13 @@ void race(const Access& earlier, const char* what, const char* verb, const char*
        missing);
 }
 
+void under_way(const char* address, const char* verb, int thread, const void* code) {
+  const Named at = nearest(address, true);
+  begin_report(code);
+  fail("not waited for", "%s of shared `%s` + %ld bytes at @0 in %s, while a copy to it that %s began is under way",
+       verb, at.name, static_cast<long>(address - at.begin), name_of(*current).c_str(), name_of_thread(thread).c_str());
+}
+
 // Order ---------------------------------------------------------------------------------------------------------------
 
 bool is_ordered(const Access& earlier, bool shared) {
@@ -228,6 +235,7 @@ void access(void* at, size_t bytes, bool write, bool atomic, const void* code) {
   if (shared) {
     const int owner = arena_owner[(address - arena) / 4];
     if (owner < 0 || address + bytes > regions[owner].end) return out_of_bounds(address, bytes, verb, true, code);
+    if (const int thread = copy_under_way(address, bytes); thread >= 0) return under_way(address, verb, thread, code);
     cells = arena_cells.data(), base = arena;
   } else {
     const Span* span = span_of(address, bytes);
@@ -248,6 +256,8 @@ void access(void* at, size_t bytes, bool write, bool atomic, const void* code) {
     address += count;
   }
 }
+
+void check_access(void* at, size_t bytes, bool write, const void* code) { access(at, bytes, write, false, code); }
 
 void note_atomic(void* address, size_t bytes) {
   access(address, bytes, true, true, __builtin_return_address(0));

@@ -23,10 +23,10 @@ struct Place {
   int line;
 };
 
-enum class Status { fresh, ready, waits_for_block, waits_for_warp, ended };
+enum class Status { fresh, ready, waits_for_block, waits_for_warp, waits_for_mbarrier, ended };
 
 // What the lanes of a warp do together.
-enum class Op { sync, shuffle, shuffle_up, shuffle_down, shuffle_xor, ballot, match, add, min, max };
+enum class Op { sync, shuffle, shuffle_up, shuffle_down, shuffle_xor, ballot, match, add, min, max, together };
 
 struct Collective {
   Op op;
@@ -35,6 +35,9 @@ struct Collective {
   int argument;     // lane, distance or lane mask of a shuffle
   int width;        // lanes per segment of a shuffle
   uint64_t result;  // what it gets
+  // Op::together: what is done once, with what each lane brought (`value` as an address); all 32 must be there.
+  const char* name;
+  void (*body)(void** lanes);
 };
 
 struct Thread {

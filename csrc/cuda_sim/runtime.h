@@ -1,6 +1,7 @@
 // What the files of the runtime share. Read launch.cpp (the way in), scheduler.cpp (who runs when), warp.cpp (what
-// lanes do together), shared.cpp (memory of a block), fibers.cpp (stacks), checker.cpp (who may touch what; the checked
-// build only), hooks.cpp (how the checker hears of loads and stores), trace.cpp (accesses kept one by one).
+// lanes do together), tensor_core.cpp (ldmatrix, mma), async.cpp
+// (copies beside the threads), shared.cpp (memory of a block), fibers.cpp (stacks), checker.cpp (who may touch what;
+// the checked build only), hooks.cpp (how the checker hears of loads and stores), trace.cpp (accesses kept one by one).
 #pragma once
 
 #include <cstdarg>
@@ -104,6 +105,11 @@ extern std::vector<Region> regions;
 void clear_shared();
 char* take_shared(size_t bytes, size_t align, const char* name);
 
+// Copies under way (async.cpp)
+void clear_copies();
+void mark_copy(void* to, size_t bytes, int change, int thread);  // one more, or one less
+int copy_under_way(const void* address, size_t bytes);           // the thread that began one there, or -1
+
 // The checker; nothing but empty functions in the fast build. A time is counted up by every barrier and every block.
 #ifdef CUDA_SIM_CHECK
 void check_launch_begins();
@@ -112,6 +118,7 @@ void check_block_begins();
 void check_barrier();
 void check_warp_sync(int warp, unsigned lanes);
 void check_region(int region);
+void check_access(void* at, size_t bytes, bool write, const void* code);
 #else
 inline void check_launch_begins() {}
 inline void check_launch_ends() {}
@@ -119,6 +126,7 @@ inline void check_block_begins() {}
 inline void check_barrier() {}
 inline void check_warp_sync(int, unsigned) {}
 inline void check_region(int) {}
+inline void check_access(void*, size_t, bool, const void*) {}
 #endif
 
 }  // namespace cuda_sim

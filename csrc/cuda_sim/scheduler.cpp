@@ -173,9 +173,10 @@ void run_block(uint3 index) {
   run.live = static_cast<int>(run.threads.size()), run.waiting = 0;
   run.votes[0] = 0, run.votes[1] = 1, run.votes[2] = 0;
   clear_shared();
+  clear_copies();
   check_block_begins();
   const size_t dynamic = run.launch->dynamic_shared;
-  block.dynamic_shared = dynamic ? take_shared(dynamic, 128, "dynamic shared memory") : nullptr;
+  block.dynamic_shared = dynamic ? take_shared(dynamic, 1024, "dynamic shared memory") : nullptr;
   const auto order = static_cast<Order>(run.launch->order);
   while (run.live > 0 && !run.failed) {
     const bool any = order == Order::random ? sweep_at_random() : sweep_by_warps(order == Order::reverse);

@@ -7,9 +7,10 @@
 namespace cuda_sim {
 
 const char* name_of(Op op) {
-  static const char* const names[] = {
-      "__syncwarp()",    "__shfl_sync()",      "__shfl_up_sync()",    "__shfl_down_sync()",  "__shfl_xor_sync()",
-      "__ballot_sync()", "__match_any_sync()", "__reduce_add_sync()", "__reduce_min_sync()", "__reduce_max_sync()"};
+  static const char* const names[] = {"__syncwarp()",        "__shfl_sync()",           "__shfl_up_sync()",
+                                      "__shfl_down_sync()",  "__shfl_xor_sync()",       "__ballot_sync()",
+                                      "__match_any_sync()",  "__reduce_add_sync()",     "__reduce_min_sync()",
+                                      "__reduce_max_sync()", "an operation of the warp"};
   return names[static_cast<int>(op)];
 }
 
@@ -78,6 +79,17 @@ uint64_t gathered(Thread* lanes, int lane, unsigned group) {
   }
 }
 
+void run_together(Thread* lanes, const Thread& first, unsigned group) {
+  if (group != ~0u) {
+    blame(first.place);
+    return fail("undefined lane", "%s at %s:%d needs all 32 lanes of a warp, found %08x, in %s", first.waiting,
+                first.place.file, first.place.line, group, name_of(first).c_str());
+  }
+  void* brought[kWarp];
+  for_lanes(group, [&](int lane) { brought[lane] = reinterpret_cast<void*>(lanes[lane].collective.value); });
+  first.collective.body(brought);
+}
+
 // Let the lanes go on that wait with this one, if all of them are there.
 void complete(int warp, int lane) {
   Thread* lanes = &run.threads[warp * kWarp];
@@ -87,6 +99,7 @@ void complete(int warp, int lane) {
   bool together = true;
   for_lanes(group, [&](int other) { together = together && same_place(lanes[other], first); });
   if (!together) return;
+  if (first.collective.op == Op::together) run_together(lanes, first, group);
   const bool shuffles = first.collective.op >= Op::shuffle && first.collective.op <= Op::shuffle_xor;
   for_lanes(group, [&](int other) {
     if (!run.failed) lanes[other].collective.result = (shuffles ? shuffled : gathered)(lanes, other, group);
@@ -111,7 +124,7 @@ void complete_collectives(int warp) {
 uint64_t collective(Collective wanted, Place place) {
   if (wanted.op == Op::sync && passes_over(place)) return 0;
   Thread& thread = *current;
-  thread.waiting = name_of(wanted.op);
+  thread.waiting = wanted.name ? wanted.name : name_of(wanted.op);
   thread.place = place;
   thread.collective = wanted;
   if (!(wanted.mask >> thread.lane & 1)) {

@@ -1,0 +1,68 @@
+"""matmul_half: products of two-byte floats on tensor cores; a linear layer is one with a bias and an activation."""
+
+import numpy as np
+
+from minigrad.cuda import simulator
+from minigrad.cuda.architecture import architecture
+from minigrad.cuda.launches import Launch, blocks_for, launches
+
+FIELDS = [("batch", "i8"), ("a_batch", "i8"), ("b_batch", "i8"), *((n, "i4") for n in ("m", "n", "k", "activation"))]
+simulator.structures["Product"] = product_type = np.dtype(FIELDS)
+SIDE, THREADS = 128, 128  # of what a block of the rung "mma" computes
+RELU = 1
+SMALL = 256  # up to so many results no tile pays
+MOST = 65535  # blocks along z; what is more is done by the same blocks
+
+
+def rung_for(y, m, n):
+    """The rung for results like y on the GPU that it lies on."""
+    if m * n <= SMALL or (y.dtype.name == "bfloat16" and architecture(y) < 80):
+        return "plain"
+    return "mma"
+
+
+def product(y, a, b, transposed, bias=None, other=None, activation=0):
+    """y = activation(a b + bias + other); `transposed`: whether a, and whether b, is stored with its sides swapped."""
+    (m, n), batch = y.shape[-2:], len(y) if y.ndim == 3 else 1
+    k = a.shape[-2 if transposed[0] else -1]
+    steps = [0 if x.ndim == 2 or len(x) == 1 else x.shape[-2] * x.shape[-1] for x in (a, b)]
+    values = np.array((batch, *steps, m, n, k, activation), product_type)
+    rung, args = rung_for(y, m, n), (y, a, b, bias, other, values)
+    name = f"matmul_forward_{y.dtype.name}_{rung}"
+    if rung == "plain":
+        yield Launch(name, blocks_for(y.size, 256), 256, (*args, *transposed))
+    else:
+        name += "".join("_columns" if t else "_rows" for t in transposed)
+        yield Launch(name, (blocks_for(m, SIDE) * blocks_for(n, SIDE), 1, min(batch, MOST)), THREADS, args)
+
+
+def for_both(function):
+    """Register a launch function for either dtype: as `<name>_bfloat16` and `<name>_float16`."""
+    for dtype in ("bfloat16", "float16"):
+
+        def launch(*args):
+            return function(*args)
+
+        launch.__name__, launch.__module__ = f"{function.__name__}_{dtype}", function.__module__
+        launches(launch)
+    return function
+
+
+@for_both
+def matmul_forward(y, a, b, transpose_a, transpose_b):
+    return product(y, a, b, (transpose_a, transpose_b))
+
+
+@for_both
+def linear_forward(y, x, w, bias):
+    return product(y, x, w, (False, True), bias)
+
+
+@for_both
+def linear_relu_forward(y, x, w, bias):
+    return product(y, x, w, (False, True), bias, activation=RELU)
+
+
+@for_both
+def linear_add_forward(y, x, w, bias, other):
+    return product(y, x, w, (False, True), bias, other)
