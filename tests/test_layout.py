@@ -90,16 +90,17 @@ def test_kernels_lie_in_files_of_one_stem():
     assert wrong == {}, "kernel: (C++ file, Python file)"
 
 
-CUDA_HOMES = HOMES | {"elementwise": HOMES["elementwise"] | {"clamp"}}
+CUDA_HOMES = HOMES | {"elementwise": HOMES["elementwise"] | {"clamp"}, "matmul_half": {"matmul"} | HOMES["linear"]}
 
 
 def test_cuda_kernels_have_a_reference_and_lie_in_files_of_one_stem():
     """Every launch function starts entry points of csrc/cuda/<its stem>.cu, which are named after it."""
     bodies()
     for name, (stem, _) in LAUNCHES.items():
-        assert home(name) in CUDA_HOMES.get(stem, {stem}), f"{name} is launched in {stem}.py"
+        assert home(re.sub("_b?float16$", "", name)) in CUDA_HOMES.get(stem, {stem}), f"{name} is launched in {stem}.py"
         entries = signatures((CSRC / "cuda" / f"{stem}.cu").read_text())
         name = name.replace("dropout_backward", "dropout_forward")  # the same map
+        name = re.sub(r"linear\w*_(forward_b?float16)", r"matmul_\1", name)  # a product and what follows it
         assert any(e == name or e.startswith(f"{name}_") for e in entries), f"{stem}.cu has nothing for {name}"
 
 

@@ -22,15 +22,15 @@ struct Finish {
   }
 
   // Two neighbours, `column` being even: by one store where rows begin at even elements.
-  __device__ __forceinline__ void store_pair(int row, int column, float first, float second) const {
+  __device__ __forceinline__ void store_pair(int row, int column, float2 sums) const {
     if (row >= rows || column >= columns) return;
     const Size at = static_cast<Size>(row) * columns + column;
-    const T left = static_cast<T>((*this)(first, at, column));
+    const T left = static_cast<T>((*this)(sums.x, at, column));
     if (column + 1 == columns) {
       y[at] = left;
       return;
     }
-    const T right = static_cast<T>((*this)(second, at + 1, column + 1));
+    const T right = static_cast<T>((*this)(sums.y, at + 1, column + 1));
     struct alignas(2 * sizeof(T)) Pair {
       T left, right;
     };

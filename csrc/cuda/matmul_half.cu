@@ -38,11 +38,9 @@ __device__ __forceinline__ Finish<T> finish_of(const Product& p, T* y, const T* 
 template <class T, bool ADown, bool BDown>
 __device__ __forceinline__ void by_mma(T* y, const T* a, const T* b, const T* bias, const T* other, const Product& p) {
   const Tile tile(p, Mma::kSide, Mma::kSide);
-  for (Size z = blockIdx.z; z < p.batch; z += gridDim.z) {
-    mma_product<T, ADown, BDown>(finish_of(p, y, bias, other, z), a + z * p.a_batch, b + z * p.b_batch, p.k, tile.row,
-                                 tile.column);
-    __syncthreads();  // before the tiles of the next matrix are loaded over these
-  }
+  const Size z = blockIdx.z;
+  mma_product<T, ADown, BDown>(finish_of(p, y, bias, other, z), a + z * p.a_batch, b + z * p.b_batch, p.k, tile.row,
+                               tile.column);
 }
 
 // In float32, a thread for each result.

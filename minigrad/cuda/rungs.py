@@ -1,7 +1,8 @@
 """rungs: which body multiplies matrices on the device "cuda" and its simulator, from the plainest kernel up.
 
 `chosen` is what launches ask: the rung that was set by `use_matmul`, or AUTO. A rung is a row of RUNGS; its kernels are
-`matmul_forward_<rung>` and the names that begin so. Those of float32 lie in csrc/cuda/matmul.cu.
+`matmul_forward_<rung>` and the names that begin so. Those of float32 lie in csrc/cuda/matmul.cu, those
+of two-byte floats, `matmul_forward_<dtype>_<rung>`, in csrc/cuda/matmul_half.cu.
 """
 
 from typing import NamedTuple
@@ -19,11 +20,14 @@ class Rung(NamedTuple):
 
 
 FLOAT = ("float32",)
+HALVES = ("float16", "bfloat16")
 RUNGS = {
     "naive": Rung(FLOAT, 75, "a thread for each result, neighbouring threads down a column: the definition"),
     "coalesced": Rung(FLOAT, 75, "neighbouring threads along a row: what a warp reads and writes lies side by side"),
     "tiled": Rung(FLOAT, 75, "blocks share tiles of 16 x 16 in shared memory: 16 times fewer reads of global memory"),
     "register": Rung(FLOAT, 75, "4 x 4 results in the registers of a thread: 4 times fewer reads of shared memory"),
+    "plain": Rung(HALVES, 75, "two-byte floats added up in float32, a thread for each result: the definition"),
+    "mma": Rung(HALVES, 75, "tensor cores (mma.sync), tiles of 128 x 128, loads beside them: no waiting for memory"),
     CUBLAS: Rung(
         ("float32", "float16", "bfloat16"), 75, "NVIDIA's own, on a GPU: what the others are measured against"
     ),

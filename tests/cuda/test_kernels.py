@@ -4,6 +4,8 @@ Each is run on the simulator against its reference, every load and store checked
 threads, which must not change a bit. `tests/cuda/test_barriers.py` takes their barriers away.
 """
 
+import re
+
 import numpy as np
 import pytest
 
@@ -13,10 +15,11 @@ from minigrad.backend.devices import kernels, move
 from minigrad.backend.simulated import SimArray
 from minigrad.cuda import simulator
 from minigrad.cuda.launches import LAUNCHES
-from minigrad.kernel import KERNELS
+from minigrad.kernel import KERNELS, widened
 from tests.ops.inputs import same
 
 rng = np.random.default_rng(0)
+ROUNDING = {np.dtype(mg.float16): 2.0**-10, np.dtype(mg.bfloat16): 2.0**-7}  # of the last digit, either way
 
 
 def numbers(*shape):
@@ -202,6 +205,24 @@ CASES = [
     *ATTENTION,
     *OTHERS,
 ]
+HALF_PRODUCTS = [
+    (f"{name}_{dtype}", *[a.astype(dtype) if isinstance(a, np.ndarray) else a for a in args])
+    for dtype in (mg.float16, mg.bfloat16)
+    for name, *args in [
+        ("matmul_forward", blank(2, 129, 30), numbers(2, 131, 129), numbers(1, 30, 131), True, True),
+        ("matmul_forward", blank(33, 136), numbers(33, 200), numbers(200, 136), False, False),
+        ("matmul_forward", blank(3, 4, 5), numbers(3, 4, 7), numbers(1, 7, 5), False, False),
+        ("linear_forward", blank(20, 65), numbers(20, 24), numbers(65, 24), numbers(65)),
+        ("linear_relu_forward", blank(9, 40), numbers(9, 24), numbers(40, 24), None),
+        ("linear_add_forward", blank(20, 65), numbers(20, 24), numbers(65, 24), numbers(65), numbers(20, 65)),
+    ]
+]
+CASES += HALF_PRODUCTS
+
+
+def kernel_of(name):
+    """The kernel that a body is one of: `matmul_forward` for `matmul_forward_bfloat16`."""
+    return KERNELS[re.sub("_b?float16$", "", name)]
 
 
 def outputs(kernel, args):
@@ -216,17 +237,17 @@ def simulated(row, **settings):
     found = copies(args, there)
     with mg.cuda.simulate(**settings):
         kernels(SimArray)[name](*found)
-    return outputs(KERNELS[name], found)
+    return outputs(kernel_of(name), found)
 
 
 @pytest.mark.parametrize("row", CASES, ids=lambda row: row[0])
 def test_a_kernel_does_what_its_reference_does(row):
     name, *args = row
-    expected = copies(args)
-    KERNELS[name].reference(*expected)
+    kernel, expected = kernel_of(name), copies(args)
+    widened(kernel.reference, kernel.outs)(*expected)
     found = simulated(row, mode="check")
-    for i, (f, e) in enumerate(zip(found, outputs(KERNELS[name], expected), strict=True)):
-        same(f, e, 2e-5, 2e-6, f"{name}, output {i}")
+    for i, (f, e) in enumerate(zip(found, outputs(kernel, expected), strict=True)):
+        same(f, e, ROUNDING.get(e.dtype, 2e-5), 2e-6, f"{name}, output {i}")
     for order in simulator.ORDERS:
         for i, (f, e) in enumerate(zip(simulated(row, mode="fast", order=order, seed=1), found, strict=True)):
             assert f.tobytes() == e.tobytes(), f"{name}, output {i}: order {order!r} changes the bits"

@@ -20,6 +20,8 @@ COLUMNS = ("layer_norm_backward", blank(9, 70), blank(70), None, numbers(9, 70),
            numbers(9))  # fmt: skip
 SUM = ("sum_forward", blank(2, 70), numbers(2, 19, 70))
 SOFTMAX = ("softmax_forward", blank(2, 1500, 1), numbers(2, 1500, 1))
+NARROW = [a.astype(np.float16) for a in (blank(20, 40), numbers(20, 200), numbers(40, 200))]
+PRODUCT = ("matmul_forward_float16", *NARROW, False, True)
 SHORT_ROWS = ("softmax_forward", blank(3, 7, 1), numbers(3, 7, 1))
 
 MUTANTS = [  # name, file, text, its replacement, run, kind of fault
@@ -57,6 +59,17 @@ MUTANTS = [  # name, file, text, its replacement, run, kind of fault
      ("clip_norm", [numbers(5), numbers(7)], np.full((), 3, np.float32), 0.1), "out of bounds"),
     ("half a warp in a shuffle", "cross_entropy.cu", "smooth = sum<Warp>(smooth)",
      "if (Warp::rank() < 16) smooth = sum<Warp>(smooth)", ENTROPY, "undefined lane"),
+    ("copies that nobody waits for", "mma.cuh", "    cp_async_wait<Mma::kStages - 2>();", "", PRODUCT,
+     "not waited for"),
+    ("a wait that leaves one group too many", "mma.cuh", "kStages - 2>();", "kStages - 1>();", PRODUCT,
+     "not waited for"),
+    ("groups that are not counted", "mma.cuh", "    cp_async_commit();  //", "    //", PRODUCT, "not waited for"),
+    ("no barrier behind the wait for copies", "mma.cuh", "    __syncthreads();  ", "    ", PRODUCT, "uninitialised"),
+    ("a load into the tiles that are read", "mma.cuh", "load(step + Mma::kStages - 1);", "load(step + Mma::kStages);",
+     PRODUCT, "not waited for"),
+    ("a tile too short", "mma.cuh", "T b_tiles[Mma::kStages][Mma::kTile]", "T b_tiles[Mma::kStages - 1][Mma::kTile]",
+     PRODUCT, "out of bounds"),
+    ("a load of rows that are not there", "mma.cuh", "row < rows && ", "", PRODUCT, "out of bounds"),
     ("a barrier that not all reach", "common.cuh", "if (lane == 0) parts[warp] = value;\n    __syncthreads();",
      "if (lane == 0) {\n      parts[warp] = value;\n      __syncthreads();\n    }", SOFTMAX, "uninitialised"),
 ]  # fmt: skip
