@@ -19,6 +19,7 @@ class Recorder:
         self.grads = []  # (tensor, what its grad was, whether it was cleared), as they were first touched
         self.modules = []  # modules that were called
         self.optimizers = []
+        self.made = {}  # id -> what holds the memory of an array that was made on another device than the CPU
 
 
 class Call:
@@ -52,6 +53,13 @@ def live(find):
     value.find = find
     now.live.append(value)
     return value
+
+
+def made(root):
+    """Note that `root` holds memory of an array that is new."""
+    now = here()
+    if now is not None:
+        now.made[id(root)] = root
 
 
 def refuse(what):

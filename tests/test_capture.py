@@ -232,7 +232,7 @@ def test_the_oldest_program_goes():
         for _ in range(3):
             assert step(mg.ones(n)).tolist() == [2.0] * n
     assert replays(step) == 8
-    assert sorted(shape[0] for (_, (shape, *_)), found in step.programs.items() if found) == list(range(5, 13))
+    assert sorted(shape[0] for (_, (_, shape, *_)), found in step.programs.items() if found) == list(range(5, 13))
 
 
 # Results and gradients -----------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def computed(function, *args):
 
 
 def _compute(out, function, *args):
-    out[...] = function(*args)
+    out[...] = devices.reached(function(*args), out)
 
 
 def fill(out, value):

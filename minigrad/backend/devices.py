@@ -78,17 +78,27 @@ def empty_there(shape, dtype):
     """An array where this thread makes them; None on the CPU."""
     if _place.device == CPU:
         return None
-    return (gpu if _place.device == CUDA else simulated).empty(shape, dtype)
+    out = (gpu if _place.device == CUDA else simulated).empty(shape, dtype)
+    if recording.recorder is not None:
+        recording.made(out if isinstance(out, np.ndarray) else out.data.mem)
+    return out
 
 
 def move(x, device):
     """`x` itself if it lies there, else a copy on `device`."""
     if device_of(x) == device:
         return x
+    recording.refuse(f"[to] a tensor goes from {device_of(x)} to {device}")
+    return _moved(x, device)
+
+
+def _moved(x, device):
     if device == CUDA:
         return gpu.from_host(x)
     if device_of(x) == CUDA:
-        return move(gpu.to_host(x), device)
+        x = gpu.to_host(x)
+    if device_of(x) == device:
+        return x
     with on(device):
         out = empty_there(x.shape, x.dtype) if device != CPU else cpu.empty(x.shape, x.dtype)
     out[...] = x
@@ -97,13 +107,13 @@ def move(x, device):
 
 def placed(x):
     """`x` where this thread makes arrays, if numpy made it on the CPU."""
-    return x if _place.device == CPU else move(x, _place.device)
+    return x if _place.device in (CPU, device_of(x)) else _moved(x, _place.device)
 
 
 def reached(x, out):
     """`x`, or a copy of it where `out` can be written from it; numpy reaches the simulator's memory."""
     there = isinstance(x, array_types) and isinstance(x, np.ndarray) != isinstance(out, np.ndarray)
-    return move(x, device_of(out)) if there else x
+    return _moved(x, device_of(out)) if there else x
 
 
 def address(x):
@@ -130,7 +140,7 @@ def run(op, function, args):
     """
     kinds = {type(a) for a in args if isinstance(a, array_types)}
     if len(kinds) == 1:
-        return _run_on(device_of_type(*kinds), op, function, args)
+        return _run_on(device_of_type(*kinds), function, args)
     arrays = [a for a in args if isinstance(a, array_types)]
     places = {device_of(a) for a in arrays if a.ndim} or {device_of(a) for a in arrays}
     if len(places) > 1:
@@ -138,12 +148,10 @@ def run(op, function, args):
     if len(places) > 1 or not places:
         return _refuse(op, arrays) if places else function(*args)
     device = places.pop()
-    return _run_on(device, op, function, [move(a, device) if isinstance(a, array_types) else a for a in args])
+    return _run_on(device, function, [move(a, device) if isinstance(a, array_types) else a for a in args])
 
 
-def _run_on(device, op, function, args):
-    if device != CPU:
-        recording.refuse(f"[{op}] runs on {device}")
+def _run_on(device, function, args):
     before, _place.device = _place.device, device
     try:
         return function(*args)
@@ -174,6 +182,15 @@ def kernels(array_type):
     else:
         from minigrad.cuda.launches import bodies
     return bodies()
+
+
+def graphs(device):
+    """What makes graphs of calls on a device (`minigrad.cuda.graph.Graphs`), or None where calls are just repeated."""
+    if device != CUDA:
+        return None
+    from minigrad.cuda import graph
+
+    return graph.Graphs() if graph.possible() else None
 
 
 class Arrays(tuple):

@@ -31,6 +31,11 @@ def bodies():
 def _body(stem, function):
     starters = {}  # entry point -> what starts it
 
+    def start_of(entry):
+        if entry not in starters:
+            starters[entry] = launcher.starter(kernel_text(entry), f"{stem}.cu", entry)
+        return starters[entry]
+
     @wraps(function)
     def body(*args):
         plan = function(*args)
@@ -40,10 +45,11 @@ def _body(stem, function):
             try:
                 start = starters[entry]
             except KeyError:
-                start = starters[entry] = launcher.starter(kernel_text(entry), f"{stem}.cu", entry)
+                start = start_of(entry)
             start(grid, block, values, shared)
         return None
 
+    body.launches, body.start = function, start_of  # for graphs
     return body
 
 

@@ -6,19 +6,16 @@ when the recording ended (a gradient, say) keeps its memory and is written anew;
 buffers overlap only if one is used no more when the other is first used.
 """
 
-import ctypes
 import gc
 import sys
 
-import numpy as np
-
-from minigrad.backend.array import empty
+from minigrad.backend.array import copy, empty
 from minigrad.backend.cpu import new_program
+from minigrad.backend.regions import arena, array_in, part, region, uint8
 from minigrad.replay.trace import LIVE, Place, flat
 from minigrad.tensor import Tensor, wrap
 
-ALIGN = 64
-uint8 = np.dtype(np.uint8)
+ALIGN = 512  # a GPU's kernels load 16 bytes at once, and CuPy's own memory begins so
 
 
 class Program:
@@ -28,12 +25,16 @@ class Program:
     stays with its holders (gradients).
     """
 
+    trials = 1  # how often it is tested
+
     def __init__(self, trace, holding):
-        self.native, self.result = new_program([(b.address, b.nbytes) for b in trace.buffers]), trace.result
+        self.device, self.result = trace.device, trace.result
+        self.native = self._native(trace)
         self.numbers = [Live(x) for x in trace.live]
         self.steps = self._split(trace)
         trace.calls.clear()  # the recorder's list: with it go the last arrays that only the step knew
         trace.places.clear()
+        trace.made.clear()
         self._cast(trace, {id(root) for root in holding})
         self._lay_out(trace.buffers)
         for step in self.foreign:
@@ -41,12 +42,15 @@ class Program:
 
     # Building -------------------------------------------------------------------------------------------------------
 
+    def _native(self, trace):
+        return new_program([(b.address, b.nbytes) for b in trace.buffers])
+
     def _split(self, trace):
         """Stretches of native calls as numbers, calls of Python bodies as Foreign."""
         steps, first, count = [], 0, 0
         live = {id(x.value): x for x in self.numbers}
         for call, places in zip(trace.calls, trace.places, strict=True):
-            numbers = [(i, live[id(a)]) for i, a in enumerate(call.args) if type(a) in LIVE]
+            numbers = numbers_of(call, live)
             if call.native is not None:
                 count = 1 + self.native.add(call.native, tuple(call.args))
                 for i, number in numbers:
@@ -60,7 +64,7 @@ class Program:
 
     def _cast(self, trace, holding):
         """Who plays what among the buffers."""
-        self.foreign = [step for step in self.steps if type(step) is Foreign]
+        self.foreign = [step for step in self.steps if isinstance(step, Foreign)]
         fixed = {p.buffer for step in self.foreign for p in flat(step.places)}  # Python bodies keep their arrays
         returned = {p.buffer for p in flat([self.result])}
         gc.collect()
@@ -78,17 +82,22 @@ class Program:
     def _lay_out(self, buffers):
         """Give all that is not kept its memory."""
         offsets, self.nbytes = plan(self.shared, self.lasting)
-        self.arena = empty((self.nbytes,), uint8)
-        self.memory = {b: bytes_at(b.address, b.nbytes) for b in self.kept}
+        self.arena, whole = arena(self.device, self.nbytes)
+        self.memory = {b: region(b.root, self.device, b.address, b.nbytes) for b in self.kept}
         for b, offset in offsets.items():
-            self.native.place(b.number, self.arena, offset)
-            self.memory[b] = self.arena[offset : offset + b.nbytes]
+            if self.native is not None:
+                self.native.place(b.number, self.arena, offset)
+            self.memory[b] = part(whole, offset, b.nbytes)
         for b in set(buffers).difference(self.kept):
             b.root = None
 
     def array(self, place):
         """The array of a place in memory that stays."""
         return array_in(self.memory[place.buffer], place)
+
+    def parts_shown(self):
+        """What there is to run, for a message."""
+        return self.native.groups()
 
     # Running --------------------------------------------------------------------------------------------------------
 
@@ -114,7 +123,7 @@ class Program:
                 return wrap(array_in(fresh[b], item))
             if b.kind == "input":
                 return wrap(arrays[b.number])
-            return wrap(self.array(item) if b.kind == "outside" else self.array(item).copy())
+            return wrap(self.array(item) if b.kind == "outside" else copy(self.array(item)))
         if isinstance(item, (tuple, list)):
             return type(item)(self._results(x, fresh, arrays) for x in item)
         if isinstance(item, dict):
@@ -156,6 +165,11 @@ class Foreign:
         self.body(*self.args)
 
 
+def numbers_of(call, live):
+    """(argument, Live) for every number of a call that changes; `live` knows them by the id of their value."""
+    return [(i, live[id(a)]) for i, a in enumerate(call.args) if type(a) in LIVE]
+
+
 def emptied(place, value):
     """An argument without its arrays, which are to go."""
     if isinstance(place, list):
@@ -190,14 +204,6 @@ def plan(shared, lasting):
 
 def padded(nbytes):
     return -(-nbytes // ALIGN) * ALIGN
-
-
-def bytes_at(address, nbytes):
-    return np.frombuffer((ctypes.c_char * nbytes).from_address(address), np.uint8)
-
-
-def array_in(memory, place):
-    return np.ndarray(place.shape, place.dtype, memory, place.offset, place.strides)
 
 
 def places_of_result(result, trace):

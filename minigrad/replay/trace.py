@@ -5,9 +5,9 @@ Every array of a recording lies in one buffer: an `input` of the step, an `outsi
 before a call reads it: else something computed it that was not heard, and a replay would be wrong.
 """
 
-import numpy as np
-
-from minigrad.backend.array import is_array, owner
+from minigrad.backend.array import is_array
+from minigrad.backend.devices import CPU, device_of
+from minigrad.backend.regions import address_of, extent, root_of
 from minigrad.recording import LiveFloat, LiveInt
 
 LIVE = (LiveInt, LiveFloat)
@@ -52,11 +52,19 @@ class Trace:
 
     def __init__(self, recorder, inputs, before):
         self.calls, self.live, self.before = recorder.calls, recorder.live, before
+        self.made, self.devices = recorder.made, {device_of(a) for a in inputs}
         self.buffers, self.by_root, self.result = [], {}, None
         self.inputs = [Buffer("input", i, extent(a), root_of(a), -1) for i, a in enumerate(inputs)]
         self.input_places = [Place(b, a) for b, a in zip(self.inputs, inputs, strict=True)]
         self.buffers += self.inputs
         self.places = [self.places_of(n, call) for n, call in enumerate(self.calls)]
+
+    @property
+    def device(self):
+        """Where all of it lies. Errors: RuntimeError where that are several places."""
+        if len(self.devices) > 1:
+            raise RuntimeError(f"[capture] the step works on {' and '.join(sorted(self.devices))}, expected one device")
+        return next(iter(self.devices), CPU)
 
     def places_of(self, n, call):
         """For every argument its Place, a list of such, or None if it is no array; writes count after reads."""
@@ -72,6 +80,7 @@ class Trace:
             return [self.place(n, x, call, i) for x in a]
         if not is_array(a) or not a.size:
             return None
+        self.devices.add(device_of(a))
         buffer = self.buffer_of(a, n)
         buffer.last = n
         if buffer.kind == "made" and not buffer.written and i >= call.outs:
@@ -88,7 +97,7 @@ class Trace:
                 return buffer
         buffer = self.by_root.get(id(root))
         if buffer is None:
-            made = getattr(root, "serial", 0) > self.before
+            made = getattr(root, "serial", 0) > self.before or id(root) in self.made
             buffer = Buffer("made" if made else "outside", len(self.buffers), extent(root), root, n)
             self.by_root[id(root)] = buffer
             self.buffers.append(buffer)
@@ -118,24 +127,6 @@ def flat(items):
             yield from flat(item.values() if isinstance(item, dict) else item)
         elif isinstance(item, Place) or (is_array(item) and item.size):
             yield item
-
-
-def root_of(a):
-    """The object that holds the memory of `a`: a buffer of the pool, or the array that is nobody's view."""
-    a = owner(a)
-    return a.base if hasattr(a.base, "serial") else a
-
-
-def address_of(a):
-    return a.__array_interface__["data"][0]
-
-
-def extent(a):
-    """The first address and the number of bytes of an array or a buffer of the pool."""
-    if hasattr(a, "serial"):
-        return a.address, a.bytes
-    low, high = np.lib.array_utils.byte_bounds(a)
-    return low, high - low
 
 
 def difference(a, b):

@@ -213,7 +213,12 @@ class Stream:
     current: list = []
 
     def __init__(self, non_blocking=False):
-        self.done, self.waits = True, []
+        self.done, self.waits, self.ptr = True, [], id(self)
+
+    def record(self, event=None):
+        event = event or Event()
+        event.record(self)
+        return event
 
     def __enter__(self):
         Stream.current.append(self)

@@ -85,6 +85,15 @@ class Driver:
             self.simulate(f.name.decode(), sizes, arguments, f.count)
         return 0
 
+    def capturing(self):
+        """Whether the current stream takes note."""
+        return self.stub.stub_capturing(fake_cupy.Stream.current[-1].ptr) != 0
+
+    def take_note(self, again):
+        """Let the graph do what the stand-in for CuPy was asked for."""
+        self.notes.append(again)
+        self.stub.stub_note(len(self.notes) - 1)
+
     def simulate(self, entry, sizes, arguments, count):
         library = simulator.load(*self.texts[entry], "fast")
         grid, block, shared = _split(sizes)
@@ -102,6 +111,7 @@ class Driver:
         lines = [" ".join([e, *(str(_size(p)) for p in s.parameters)]) for e, s in entries.items()]
         target = build.cache_folder() / f"stub-{name}-{id(self)}.txt"
         target.write_text("\n".join(lines) + "\n\0")
+        fake_cupy.sources[str(target)] = text, name
         return cubin.Cubin(target, "", 0.0)
 
 
@@ -123,7 +133,7 @@ def installed(monkeypatch, simulated=True):
     monkeypatch.setattr(launcher, "DRIVER", path())
     monkeypatch.setattr(launcher, "cubin", driver.compiled)
     monkeypatch.delenv("MINIGRAD_LAUNCHER", raising=False)
-    monkeypatch.setattr(fake_cupy.Stream, "ptr", STREAM, raising=False)
+    monkeypatch.setattr(fake_cupy.Stream.current[0], "ptr", STREAM)
     driver.start()
     gpu.forget()
     devices.use_gpu()

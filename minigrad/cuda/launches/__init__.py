@@ -20,6 +20,7 @@ the kernel's name with the same suffix. All floating arrays are of that dtype th
 
 import importlib
 import inspect
+import math
 import pkgutil
 from functools import cache, wraps
 from typing import Any, NamedTuple
@@ -39,6 +40,11 @@ class Launch(NamedTuple):
     block: Any
     args: tuple
     shared: int = 0
+
+    @property
+    def blocks(self):
+        """How many there are."""
+        return self.grid if isinstance(self.grid, int) else math.prod(self.grid)
 
 
 def launches(function):
@@ -108,7 +114,7 @@ def _body(stem, function):
         if plan is NotImplemented:
             return plan
         for launch in plan:
-            if min((launch.grid,) if isinstance(launch.grid, int) else launch.grid) > 0:
+            if launch.blocks > 0:
                 library = simulator.load_file(stem, simulator.settings.mode, source.dtype_of(launch.entry))
                 library.launch(*launch[:4], launch.shared)
         return None
