@@ -17,6 +17,7 @@ from minigrad.backend import cpu, gpu, simulated
 CPU = "cpu"
 CUDA = gpu.DEVICE
 NAMES = (CPU, simulated.DEVICE, CUDA)
+REMOTE = NAMES[1:]  # with memory of their own
 in_use = False  # whether another device than the CPU ever was
 array_types: tuple = (np.ndarray,)  # of raw arrays; the GPU's join when they are first used
 

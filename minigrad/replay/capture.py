@@ -17,8 +17,8 @@ from minigrad.backend.regions import root_of, uint8
 from minigrad.grad_mode import mode
 from minigrad.nn.module import Module
 from minigrad.replay.guards import guards_of, hold
-from minigrad.replay.program import Program, places_of_result
-from minigrad.replay.remote import Remote
+from minigrad.replay.program import places_of_result
+from minigrad.replay.remote import program_of
 from minigrad.replay.trace import Trace, difference
 from minigrad.tensor import Tensor
 
@@ -145,8 +145,7 @@ class Replay:
         self.guards = [*guards_of(function, args, now.recorder), *grad_guards(now)]
         self.grads = [(t.__dict__, g) for t, g in now.grads]
         self.written = now.trace.outside_written()
-        make = Program if now.trace.device == CPU else Remote
-        self.program = make(now.trace, [root_of(g.array) for _, g in now.grads if g is not None])
+        self.program = program_of(now.trace, [root_of(g.array) for _, g in now.grads if g is not None])
         self.use()
         self.test(now, before)
 
@@ -227,8 +226,8 @@ def capture(function):
     On the simulator a replay repeats the step's launches. On a GPU it is a CUDA graph: one launch for all of them. A
     stream takes note of the recorded calls, with memory of their own that nobody else is given; what changes from step
     to step (a learning rate, a count, a place in a random stream) is put into the graph's nodes before. Matrix products
-    are our own rungs there, as no stream takes note of CuPy's cuBLAS. Where NVIDIA's driver or the extension that speaks
-    to it is missing, launches are repeated as on the simulator.
+    are our own rungs there, as no stream takes note of CuPy's cuBLAS. Where NVIDIA's driver is missing, or the extension
+    that speaks to it, launches are repeated as on the simulator.
 
     What a replay does not do again is other Python code in the step: printing, counting, appending to a list. The
     memory of gradients (`p.grad`) is the same in every replay; results are new each time.

@@ -38,6 +38,11 @@ def flat_list(place):
     return list(flat([place]))
 
 
+def program_of(trace, holding):
+    """What replays a trace, wherever it was recorded."""
+    return (Remote if trace.device in devices.REMOTE else Program)(trace, holding)
+
+
 class Remote(Program):
     """Replays a trace of another device than the CPU."""
 
