@@ -1,15 +1,17 @@
 // y (batch, m, n) = a (batch or 1, m, k) b (batch or 1, k, n), each stored with its last two dimensions swapped or not:
 // a ladder, every rung of which improves one thing. Each reads
 //
-//   _naive       a row of a and a column of b for each result, neighbouring threads different rows
-//   _coalesced   the same, neighbouring threads different columns: what a warp reads of b, and writes, lies side by
-//   side _tiled       each element once for 16 results, from tiles in shared memory _register    each element once for
-//   64 results, and shared memory once for 4: 4 x 4 results in registers (gemm.cuh)
+//   _naive        a row of a and a column of b for each result, neighbouring threads different rows
+//   _coalesced    the same, neighbouring threads different columns, which lie side by side in b and y
+//   _tiled        each element once for 16 results, from tiles in shared memory
+//   _register     once for 64 results, and shared memory once for 4: 4 x 4 in registers (gemm.cuh)
+//   _vectorized   once for 128 and for 8, four elements at a time from either memory (gemm128.cuh)
+//   _warp_tiled   the same without conflicts of banks, while the next elements are on their way (gemm128.cuh)
 //
 // Where results are few and k is large, k is cut into pieces that blocks work on side by side, each to an array of its
 // own; `_sum` adds those up, in order.
 
-#include "gemm.cuh"
+#include "gemm128.cuh"
 
 // Steps in elements; a batch step of 0 is one matrix for all. k is cut into `pieces`, `depth` long but for the last.
 struct Operands {
@@ -113,6 +115,28 @@ REGISTER(matmul_forward_register_rows_rows, Along::depth, Along::width, 3)
 REGISTER(matmul_forward_register_rows_columns, Along::depth, Along::depth, 3)
 REGISTER(matmul_forward_register_columns_rows, Along::width, Along::width, 2)
 REGISTER(matmul_forward_register_columns_columns, Along::width, Along::depth, 3)
+
+#define WIDE(RUNG, NAME, A, B)                                                                                    \
+  extern "C" __global__ void __launch_bounds__(256, 2)                                                            \
+      NAME(float* y, const float* a, const float* b, int m, int n, int k, const Operands steps) {                 \
+    const Piece piece(y, a, b, m, n, k, steps, blockIdx.z);                                                       \
+    const Corner128<int> corner(m, n);                                                                            \
+    const Panel<A> rows(piece.a, A == Along::depth ? steps.a_row : steps.a_column, corner.row, m, piece.k);       \
+    const Panel<B> columns(piece.b, B == Along::depth ? steps.b_column : steps.b_row, corner.column, n, piece.k); \
+    RUNG<A, B>(corner, m, n, piece.k, rows, columns, [=](const float4& sums, int row, int column) {               \
+      float* to = y + static_cast<Size>(blockIdx.z) * m * n;                                                      \
+      write4(to + static_cast<Size>(row) * n + column, sums, n - column, in_fours(to, n));                        \
+    });                                                                                                           \
+  }
+
+WIDE(gemm_vectorized, matmul_forward_vectorized_rows_rows, Along::depth, Along::width)
+WIDE(gemm_vectorized, matmul_forward_vectorized_rows_columns, Along::depth, Along::depth)
+WIDE(gemm_vectorized, matmul_forward_vectorized_columns_rows, Along::width, Along::width)
+WIDE(gemm_vectorized, matmul_forward_vectorized_columns_columns, Along::width, Along::depth)
+WIDE(gemm_warp_tiled, matmul_forward_warp_tiled_rows_rows, Along::depth, Along::width)
+WIDE(gemm_warp_tiled, matmul_forward_warp_tiled_rows_columns, Along::depth, Along::depth)
+WIDE(gemm_warp_tiled, matmul_forward_warp_tiled_columns_rows, Along::width, Along::width)
+WIDE(gemm_warp_tiled, matmul_forward_warp_tiled_columns_columns, Along::width, Along::depth)
 
 // y (batch, size) = the sum of parts (batch, pieces, size) over the pieces
 extern "C" __global__ void __launch_bounds__(256)

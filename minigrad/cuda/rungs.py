@@ -26,6 +26,8 @@ RUNGS = {
     "coalesced": Rung(FLOAT, 75, "neighbouring threads along a row: what a warp reads and writes lies side by side"),
     "tiled": Rung(FLOAT, 75, "blocks share tiles of 16 x 16 in shared memory: 16 times fewer reads of global memory"),
     "register": Rung(FLOAT, 75, "4 x 4 results in the registers of a thread: 4 times fewer reads of shared memory"),
+    "vectorized": Rung(FLOAT, 75, "8 x 8 results a thread, four elements at a time from either memory: fewer accesses"),
+    "warp_tiled": Rung(FLOAT, 75, "no conflicts of banks, and the next tiles on their way meanwhile: less waiting"),
     "plain": Rung(HALVES, 75, "two-byte floats added up in float32, a thread for each result: the definition"),
     "mma": Rung(HALVES, 75, "tensor cores (mma.sync), tiles of 128 x 128, loads beside them: no waiting for memory"),
     CUBLAS: Rung(

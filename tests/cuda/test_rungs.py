@@ -1,5 +1,7 @@
 """The ladder of matrix products: every rung gives numpy's numbers, for all layouts and sizes, and is what it says."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ import minigrad as mg
 from minigrad.backend.devices import kernels, move
 from minigrad.backend.simulated import SimArray
 from minigrad.cuda import rungs
+from minigrad.cuda.launches.matmul import DIRECTED, TILES
+from minigrad.cuda.trace import tracing
 
 rng = np.random.default_rng(0)
 FLOAT = [name for name, rung in rungs.RUNGS.items() if "float32" in rung.dtypes and name != rungs.CUBLAS]
@@ -15,6 +19,8 @@ SIZES = {  # m, n, k around the tiles of a rung, with a batch for some
     "naive": [(1, 1, 1), (3, 5, 7), (2, 0, 4), (3, 4, 0)],
     "coalesced": [(1, 1, 1), (3, 5, 7), (2, 0, 4), (3, 4, 0), (2, 3, 300)],
     "tiled": [(1, 1, 1), (15, 17, 16), (17, 16, 33), (16, 15, 0), (0, 3, 4), (5, 6, 300)],
+    "vectorized": [(1, 1, 1), (127, 129, 9), (129, 128, 8), (8, 7, 0), (0, 4, 3), (5, 6, 300)],
+    "warp_tiled": [(1, 1, 1), (127, 129, 9), (129, 128, 8), (128, 132, 16), (8, 7, 0), (0, 4, 3), (5, 8, 300)],
     "register": [(1, 1, 1), (63, 65, 17), (65, 64, 16), (64, 63, 15), (3, 4, 0), (4, 0, 3), (5, 6, 300)],
 }
 
@@ -99,3 +105,67 @@ def test_a_rung_that_is_not_there():
     with pytest.raises(ValueError, match=r"\[use_matmul\] rung 'tiled' on bfloat16, expected one of float32"):
         mg.cuda.use_matmul("tiled", mg.bfloat16)
     assert rungs.chosen(mg.float32) == "auto"
+
+
+@cache
+def costs(rung, transpose_a=False, transpose_b=False):
+    """{(kind, verb): [Cost]} of one block of a product of 128 x 128 x 16."""
+    name = f"matmul_forward_{rung}"
+    name += "".join("_columns" if t else "_rows" for t in (transpose_a, transpose_b)) if rung in DIRECTED else ""
+    with tracing(name, block=0) as trace:
+        product(rung, stored((128, 16), transpose_a), stored((16, 128), transpose_b), transpose_a, transpose_b)
+    found = {}
+    for cost in trace.costs():
+        found.setdefault((cost.kind, cost.verb), []).append(cost)
+    return found
+
+
+def sectors(rung):
+    """Of global memory that a block moves for each of its results."""
+    return sum(c.accesses * c.each for verb in ("read", "write") for c in costs(rung)["global", verb]) / results(rung)
+
+
+def reads(rung, kind):
+    """How often a block reads global or shared memory for each of its results."""
+    return sum(c.accesses for c in costs(rung)[kind, "read"]) / results(rung)
+
+
+def global_reads(rung):
+    return reads(rung, "global")
+
+
+def shared_reads(rung):
+    return reads(rung, "shared")
+
+
+def passes(rung):
+    """How often it goes over the banks of shared memory."""
+    return sum(c.accesses * c.each for c in costs(rung)["shared", "read"]) / results(rung)
+
+
+def results(rung):
+    return TILES.get(rung, 16) ** 2
+
+
+@pytest.mark.parametrize(
+    "better, worse, measure, times",
+    [
+        ("coalesced", "naive", sectors, 6),
+        ("tiled", "coalesced", global_reads, 16),
+        ("register", "tiled", global_reads, 4),
+        ("register", "tiled", shared_reads, 4),
+        ("vectorized", "register", global_reads, 2),
+        ("vectorized", "register", shared_reads, 2),
+        ("warp_tiled", "vectorized", passes, 2.5),
+    ],
+)
+def test_a_rung_improves_what_it_says(better, worse, measure, times):
+    """As far as the simulator can tell: how much memory moves, how often it is asked, how long banks are waited for."""
+    assert measure(worse) >= times * measure(better)
+
+
+@pytest.mark.parametrize("transposed", [(False, False), (False, True), (True, False), (True, True)], ids=str)
+def test_no_banks_conflict_in_the_last_rung(transposed):
+    found = costs("warp_tiled", *transposed)
+    assert {c.name for c in found["shared", "read"]} == {"a_slabs", "b_slabs"}
+    assert all(c.each == c.least for verb in ("read", "write") for c in found["shared", verb])

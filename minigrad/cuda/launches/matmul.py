@@ -10,9 +10,11 @@ STEPS = [(f"{x}_{step}", "i8") for x in "ab" for step in ("batch", "row", "colum
 FIELDS: list = [*STEPS, ("pieces", "i4"), ("depth", "i4")]
 operands_type = simulator.structure("Operands", FIELDS)
 
-TILES = {"tiled": 16, "register": 64}  # sides of what a block computes; other rungs have a thread for each result
-DIRECTED = ("register",)  # with an entry point for each way in which the operands may lie
-SMALL, THIN = 1024, 8  # up to so many results, or rows or columns, no tile pays
+# The sides of what a block computes; other rungs have a thread for each result.
+TILES = {"tiled": 16, "register": 64, "vectorized": 128, "warp_tiled": 128}
+DIRECTED = ("register", "vectorized", "warp_tiled")  # with an entry point for each way in which the operands may lie
+SMALL, THIN = 1024, 8  # up to so many results, or rows or columns, no tile is filled
+LARGE, WIDE = 1 << 19, 96  # from so many results, and rows and columns, on there are large tiles for all of a GPU
 BLOCKS, DEPTH = 128, 128  # that are wanted of a launch; no piece is cut shorter
 MOST = 65535  # blocks along z
 
@@ -28,9 +30,11 @@ def matrices(x, transposed, batch):
     return ((columns, rows), (between, 1, columns)) if transposed else ((rows, columns), (between, columns, 1))
 
 
-def fitting(m, n):
-    """The rung for matrices of this shape."""
-    return "coalesced" if min(m, n) < THIN or m * n <= SMALL else "register"
+def fitting(m, n, batch=1):
+    """The rung for matrices of this shape; by reasoning, not yet by measurements on a GPU."""
+    if min(m, n) < THIN or m * n <= SMALL:
+        return "coalesced"
+    return "warp_tiled" if batch * m * n >= LARGE and min(m, n) >= WIDE else "register"
 
 
 def cut(k, blocks):
@@ -46,7 +50,7 @@ def matmul_forward(y, a, b, transpose_a, transpose_b):
     (_, k), a_steps = matrices(a, transpose_a, batch)
     _, b_steps = matrices(b, transpose_b, batch)
     rung = rungs.chosen(y.dtype)
-    rung = fitting(m, n) if rung in (rungs.AUTO, rungs.CUBLAS) else rung
+    rung = fitting(m, n, batch) if rung in (rungs.AUTO, rungs.CUBLAS) else rung
     side = TILES.get(rung)
     pieces, depth = cut(k, blocks_for(batch * m * n, side * side if side else 256))
     steps = operands_type.pack(*a_steps, *b_steps, pieces, depth)
