@@ -31,7 +31,11 @@
 #define __device__
 #define __host__
 #define __constant__ static const
+#ifdef CUDA_SIM_DEBUG  // for a debugger
+#define __forceinline__ inline
+#else
 #define __forceinline__ inline __attribute__((always_inline))
+#endif
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __grid_constant__

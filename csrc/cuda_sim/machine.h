@@ -12,7 +12,11 @@
 
 // The checker must not see what the simulator itself reads and writes on behalf of a kernel.
 #define CUDA_SIM_UNSEEN __attribute__((no_sanitize("thread", "undefined")))
+#ifdef CUDA_SIM_DEBUG  // a debugger can pass over functions, not over what was inlined
+#define CUDA_SIM_INLINE inline
+#else
 #define CUDA_SIM_INLINE inline __attribute__((always_inline))
+#endif
 
 namespace cuda_sim {
 

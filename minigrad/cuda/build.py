@@ -31,7 +31,9 @@ MODES = {  # of the kernels; the checker is told of loads and stores as they sta
         "-O1", "-g", "-fno-tree-vectorize", "-DCUDA_SIM_CHECK",
         "-fsanitize=thread,alignment,bounds,integer-divide-by-zero,null",
     ],
+    "debug": ["-O0", "-g", "-DCUDA_SIM_DEBUG"],  # every function stays one, every variable is there: for gdb
 }  # fmt: skip
+SHIPPED = ("fast", "check")
 
 
 class CompileError(RuntimeError):
@@ -106,13 +108,13 @@ def library(text, name, mode):
 
 
 def prebuild(folder=None, files=None, workers=None):
-    """[library, ...]: kernel files of csrc/cuda compiled in all modes, side by side; put into `folder` for a wheel.
+    """[library, ...]: kernel files of csrc/cuda compiled for use, side by side; put into `folder` for a wheel.
 
     Errors: CompileError, the first.
     """
     stems = files or sorted(path.stem for path in kernel_folder().glob("*.cu"))
     texts = {(stem, kernel_text(stem, dtype)) for stem in stems for dtype in (None, *HALVES)}
-    rows = [(text, f"{stem}.cu", mode) for stem, text in sorted(texts) for mode in MODES]
+    rows = [(text, f"{stem}.cu", mode) for stem, text in sorted(texts) for mode in SHIPPED]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         return list(pool.map(lambda row: _prebuilt(*row, folder=folder), rows))
 
@@ -123,6 +125,19 @@ def _prebuilt(text, name, mode, folder):
         return made
     Path(folder).mkdir(parents=True, exist_ok=True)
     return Path(shutil.copy(made, Path(folder, _named(with_headers(text, name), name, mode))))
+
+
+def program(text, name):
+    """The path of a program that runs one recorded launch of these kernels again, for a debugger (debugger.py)."""
+    files = with_headers(text, name)
+    target = cache_folder() / f"{_named(files, name, 'debug', *_compiler_version())[:-3]}.program"
+    if not target.exists():
+        replay, runtime = sources() / "cuda_sim" / "step" / "replay.cpp", _runtime("debug")
+        with _workspace() as folder:
+            made = [_compile_kernels(files, name, "debug", Path(folder)), *runtime]
+            _run([*compiler(), *COMMON, str(replay), *map(str, made), "-o", f"{folder}/program"])
+            os.replace(f"{folder}/program", target)
+    return target
 
 
 def _named(files, name, mode, *more):
@@ -179,6 +194,7 @@ def _compile_kernels(files, name, mode, folder):
 
 def _runtime(mode):
     """The object files of the simulator itself."""
+    mode = "check" if mode == "check" else "fast"
     folder = cache_folder() / f"runtime-{mode}-{_key(mode, *_compiler_version())}"
     files = sorted((sources() / "cuda_sim").glob("*.cpp"))
     if not folder.exists():

@@ -113,6 +113,7 @@ class _Report(ctypes.Structure):
     ]  # fmt: skip
 
 
+listener: Any = None  # is told of every launch before it: its kernel, what goes to the runtime, sizes of its arguments
 _lock = threading.Lock()  # one launch at a time: the runtime's state is global
 
 
@@ -139,6 +140,8 @@ class Library:
         )  # fmt: skip
         if settings.skip:
             call.skipped_file, call.skipped_line = settings.skip[0].encode(), settings.skip[1]
+        if listener:
+            listener(kernel, call, [v.nbytes for v in values])
         report = _Report()
         with _lock:
             failed = self._launch(ctypes.byref(call), ctypes.byref(report))

@@ -16,7 +16,7 @@ from minigrad.backend.devices import kernels
 from minigrad.backend.simulated import SimArray
 from minigrad.cuda import KernelError, build, rungs, simulator
 from minigrad.cuda.launches import LAUNCHES, bodies
-from minigrad.cuda.source import HALVES, without_comments
+from minigrad.cuda.source import HALVES, dtype_of, without_comments
 from minigrad.dtypes import as_dtype
 from tests.cuda.test_halves import as_halves as arguments_as_halves
 from tests.cuda.test_kernels import CASES, copies, there
@@ -102,6 +102,7 @@ def line_of(place):
 
 
 def is_redundant(kernel, place):
+    kernel = kernel.removesuffix(f"_{dtype_of(kernel)}")
     return any(
         place[0] == file and words in line_of(place) and re.fullmatch(kernels, kernel)
         for file, words, kernels, _ in REDUNDANT

@@ -7,8 +7,12 @@ import pytest
 import minigrad as mg
 from minigrad.cuda import __main__ as command
 from minigrad.cuda import build, simulator
+from minigrad.cuda.launches import LAUNCHES, bodies
 
 ONE = 'extern "C" __global__ void one(float* y) { y[threadIdx.x] = 1.0f; }\n'
+
+
+bodies()
 
 
 def no_compiler():
@@ -22,12 +26,13 @@ def test_what_a_wheel_brings_needs_no_compiler(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(build, "PREBUILT", tmp_path / "shipped")
     monkeypatch.setattr(build, "compiler", no_compiler)
     text = (build.kernel_folder() / "embedding.cu").read_text()
-    for mode in build.MODES:
+    for mode in build.SHIPPED:
         library = simulator.Library(text, "embedding.cu", mode)
         assert library.path.parent == tmp_path / "shipped"
         weight, index = mg.ones(3, 2, device="cuda-sim"), mg.tensor([2, 0], device="cuda-sim")
         out = mg.empty_like(weight[:2])
-        library.launch("embedding_forward", 1, 32, (out.array, weight.array, index.array, 2, 2))
+        (launch,) = LAUNCHES["embedding_forward"][1](out.array, weight.array, index.array)
+        library.launch(*launch[:4])
         assert out.tolist() == [[1.0, 1.0], [1.0, 1.0]]
 
 

@@ -68,7 +68,7 @@ def test_nothing_is_kept_outside_of_the_block_or_of_other_kernels():
 
 def test_one_thread_step_by_step():
     x = mg.tensor([[0.0, 0.0], [5.0, 5.0]], device="cuda-sim")
-    said = mg.cuda.step("softmax_forward_warp", lambda: mg.softmax(x, 1), thread=33).split("\n")
+    said = mg.cuda.step("softmax_forward_warp", lambda: mg.softmax(x, 1), thread=33, gdb=False).split("\n")
     assert [line.split("  ", 1)[1] for line in said] == [
         "reads   x[3] = 5.0",
         "reads   x[3] = 5.0",
@@ -78,13 +78,13 @@ def test_one_thread_step_by_step():
 
 def test_shared_memory_step_by_step():
     x = mg.tensor(np.full((1, 2000), 2.0, np.float32), device="cuda-sim")
-    said = mg.cuda.step("sum_forward_block", lambda: x.sum(1), thread=32)
+    said = mg.cuda.step("sum_forward_block", lambda: x.sum(1), thread=32, gdb=False)
     assert "writes  shared parts[1] = 64.0" in said or "writes  shared parts[1] = 512.0" in said
 
 
 def test_a_thread_that_does_nothing():
     x = mg.zeros(2, 4, device="cuda-sim")
     with pytest.raises(ValueError, match="thread 5 of block 0 of softmax_forward_warp reaches no memory"):
-        mg.cuda.step("softmax_forward_warp", lambda: mg.softmax(x, 1), thread=5)
+        mg.cuda.step("softmax_forward_warp", lambda: mg.softmax(x, 1), thread=5, gdb=False)
     with pytest.raises(KeyError, match="no kernel 'nothing'"):
         mg.cuda.step("nothing", lambda: None)
