@@ -7,6 +7,7 @@ constants by way of `backend/array.py`. Gradients, and numbers that Python finds
 import threading
 
 recorder = None  # the Recorder of the step that is being recorded, or None
+replaying = False  # whether a recorded step's bodies are called again
 
 
 class Recorder:

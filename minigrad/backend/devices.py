@@ -58,16 +58,22 @@ def use_gpu():
     global array_types
     arrays = gpu.load().ndarray
     _of[arrays], array_types = CUDA, (np.ndarray, arrays)
+    _look_out()
+
+
+def _look_out():
+    """From now on arrays may lie elsewhere than on the CPU."""
+    global in_use
+    in_use = True
+    if cpu.divert_empty:
+        cpu.divert_empty(empty_there)
 
 
 @contextmanager
 def on(device):
     """Inside the block `empty` makes arrays on `device`."""
-    global in_use
     if device != CPU and not in_use:
-        in_use = True
-        if cpu.divert_empty:
-            cpu.divert_empty(empty_there)
+        _look_out()
     before, _place.device = _place.device, device
     try:
         yield

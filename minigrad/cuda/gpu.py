@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache, wraps
 
 from minigrad.backend import gpu
-from minigrad.cuda import launcher, launches
+from minigrad.cuda import blas, launcher, launches
 from minigrad.cuda.trace import kernel_text
 
 
@@ -25,7 +25,7 @@ def _cupy(op):
 @cache
 def bodies():
     """Every kernel with a launch function: name -> what runs it on the GPU."""
-    return {name: _body(*row) for name, row in launches.every().items()}
+    return {name: blas.preferred(name, _body(*row)) for name, row in launches.every().items()}
 
 
 def _body(stem, function):

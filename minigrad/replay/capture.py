@@ -225,9 +225,9 @@ def capture(function):
 
     On the simulator a replay repeats the step's launches. On a GPU it is a CUDA graph: one launch for all of them. A
     stream takes note of the recorded calls, with memory of their own that nobody else is given; what changes from step
-    to step (a learning rate, a count, a place in a random stream) is put into the graph's nodes before. Matrix products
-    are our own rungs there, as no stream takes note of CuPy's cuBLAS. Where NVIDIA's driver is missing, or the extension
-    that speaks to it, launches are repeated as on the simulator.
+    to step (a learning rate, a count, a place in a random stream) is put into the graph's nodes before. Products of
+    matrices are our own rungs there: no stream takes note of CuPy's cuBLAS. Where NVIDIA's driver is missing, or the
+    extension that speaks to it, launches are repeated as on the simulator.
 
     What a replay does not do again is other Python code in the step: printing, counting, appending to a list. The
     memory of gradients (`p.grad`) is the same in every replay; results are new each time.

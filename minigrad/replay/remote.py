@@ -5,6 +5,7 @@ one by one. On a GPU, stretches of them become graphs once all has run that way:
 stretch, whatever its length. A number that changes is put into the graph's nodes before (cuda/graph.py).
 """
 
+from minigrad import recording
 from minigrad.backend import devices
 from minigrad.backend.array import assign
 from minigrad.replay.program import Foreign, Program, numbers_of
@@ -80,12 +81,12 @@ class Remote(Program):
         """One replay on the arrays of the arguments; returns the result. `find`: ask for the live numbers anew."""
         for number in self.numbers if find else ():
             number.find(None)
-        with devices.on(self.device):
-            for p in self.staged:
-                assign(self.array(p), arrays[p.buffer.number])
-            self._run_parts()
-            self.runs += 1
-            return self._results(self.result, {}, arrays)
+        recording.replaying = True
+        try:
+            with devices.on(self.device):
+                return self._replay(arrays)
+        finally:
+            recording.replaying = False
 
     def _run_parts(self):
         if self.runs == 1:
@@ -99,6 +100,13 @@ class Remote(Program):
     def _run_each(self):
         for part in self.parts:
             part()
+
+    def _replay(self, arrays):
+        for p in self.staged:
+            assign(self.array(p), arrays[p.buffer.number])
+        self._run_parts()
+        self.runs += 1
+        return self._results(self.result, {}, arrays)
 
     def _joined(self):
         """Graphs of stretches, and the calls between them; constants are done."""

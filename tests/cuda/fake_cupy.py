@@ -102,6 +102,10 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return SimpleNamespace(ptr=self.held.ctypes.data)
 
     @property
+    def device(self):
+        return Device()
+
+    @property
     def _c_contiguous(self):
         return self.held.flags.c_contiguous
 

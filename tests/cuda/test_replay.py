@@ -14,7 +14,7 @@ from minigrad.kernel import forget_choices
 from minigrad.nn import functional as F
 from minigrad.replay.program import Program
 from minigrad.replay.remote import Remote
-from tests.cuda import fake_capture, fake_cupy, fake_driver
+from tests.cuda import fake_blas, fake_capture, fake_cupy, fake_driver
 from tests.cuda.test_gpu import cupy  # noqa: F401
 from tests.test_capture import (
     OPTIMIZERS,
@@ -277,3 +277,19 @@ def test_steps_on_two_devices_are_refused(device):
         with pytest.raises(RuntimeError, match=text):
             for _ in range(3):
                 run(mg.ones(2, device=device))
+
+
+def test_captured_steps_multiply_by_our_rungs(driver, monkeypatch):
+    binding = fake_blas.install(monkeypatch, driver.capturing)
+    a = mg.randn(4, 4, device="cuda")
+    step = mg.capture(lambda x: x @ a)
+    for _ in range(5):
+        np.testing.assert_allclose(step(a).cpu().numpy(), (a.cpu() @ a.cpu()).numpy(), 1e-5, 1e-5)
+    assert binding.calls == []
+    a @ a
+    assert len(binding.calls) == 1
+    with pytest.raises(RuntimeError, match="during stream capture"), monkeypatch.context() as patch:
+        patch.setattr("minigrad.cuda.blas.fits", lambda *_: True)  # the fault: as if it could be captured
+        run = mg.capture(lambda x: x @ a)
+        for _ in range(3):
+            run(a)
