@@ -56,7 +56,7 @@ HOMES = {
 }
 # kernels that have no C++ body: integers mostly, or too rare to pay
 REFERENCE_ONLY = {
-    "sign_backward",
+    "sign_backward", "sort_forward", "topk_forward",
 }  # fmt: skip
 
 

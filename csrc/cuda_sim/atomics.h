@@ -9,7 +9,7 @@
 #define CUDA_SIM_ATOMIC(NAME, VALUE)                                                          \
   template <class T>                                                                          \
   CUDA_SIM_UNSEEN __attribute__((noinline)) T NAME(T* address, std::common_type_t<T> given) { \
-    ::cuda_sim::note_atomic(address, sizeof(T));                                              \
+    ::cuda_sim::note_atomic(address, sizeof(T), __builtin_return_address(0));                 \
     const T old = *address;                                                                   \
     *address = static_cast<T>(VALUE);                                                         \
     return old;                                                                               \
@@ -29,7 +29,7 @@ CUDA_SIM_ATOMIC(atomicDec, old == 0 || old > given ? given : old - 1)
 template <class T>
 CUDA_SIM_UNSEEN
     __attribute__((noinline)) T atomicCAS(T* address, std::common_type_t<T> expected, std::common_type_t<T> given) {
-  ::cuda_sim::note_atomic(address, sizeof(T));
+  ::cuda_sim::note_atomic(address, sizeof(T), __builtin_return_address(0));
   const T old = *address;
   if (old == expected) *address = given;
   return old;

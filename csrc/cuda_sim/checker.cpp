@@ -259,8 +259,8 @@ void access(void* at, size_t bytes, bool write, bool atomic, const void* code) {
 
 void check_access(void* at, size_t bytes, bool write, const void* code) { access(at, bytes, write, false, code); }
 
-void note_atomic(void* address, size_t bytes) {
-  access(address, bytes, true, true, __builtin_return_address(0));
+void note_atomic(void* address, size_t bytes, void* code) {
+  access(address, bytes, true, true, code);
   if (!run.failed && current) publish(address);
 }
 

@@ -146,7 +146,7 @@ CUDA_SIM_EXPORT const char* cuda_sim_kernel(int i) {
 
 #ifndef CUDA_SIM_CHECK
 namespace cuda_sim {
-void note_atomic(void*, size_t) {}
+void note_atomic(void*, size_t, void*) {}
 void note_fence() {}
 }  // namespace cuda_sim
 #endif

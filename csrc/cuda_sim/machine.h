@@ -77,7 +77,7 @@ void* allocate_shared(int variable, size_t bytes, size_t align, const char* name
 
 [[noreturn]] void trap(const char* what, Place place);
 void note_fence();
-void note_atomic(void* address, size_t bytes);  // before the running thread updates it atomically
+void note_atomic(void* address, size_t bytes, void* code);  // before the running thread updates it atomically
 
 // A `__shared__` variable: each declaration (its Tag) has a number, and memory of its own in every block.
 struct SharedVariable {

@@ -72,6 +72,7 @@ from minigrad.ops.shape import (
     unsqueeze,
 )
 from minigrad.ops.softmax import log_softmax, softmax
+from minigrad.ops.sort import argsort, kthvalue, sort, topk
 from minigrad.ops.triangle import diag, tril, triu
 from minigrad.ops.unary import abs, erf, exp, gelu, log, neg, relu, sigmoid, sign, silu, sqrt, tanh
 from minigrad.ops.variance import std, var

@@ -191,8 +191,17 @@ FUSED = [
      *WINDOW),
     ("conv2d_relu_pool_spread", blank(3, 6, 9, 10), numbers(3, 6, 4, 5), CODE),
 ]  # fmt: skip
+EQUALS, SPECIAL = rng.integers(0, 9, (2, 4099)).astype(np.float32), numbers(3, 5000)
+SPECIAL[:, ::7], SPECIAL[1, ::5], SPECIAL[:, ::11], SPECIAL[2, ::3] = np.nan, np.inf, -0.0, 0.0
+SORTS = [
+    (name, blank(len(x), k), blank(len(x), k, dtype=np.int64), x, flag)
+    for x, flag, ks in [(EQUALS, False, (3, 2048)), (numbers(1, 33000), True, ()), (SPECIAL, True, (50,)),
+                        (SPECIAL, False, (1, 3000)), (numbers(3, 600), True, (9,)), (numbers(1, 1), False, (1,))]
+    for name, k in [("sort_forward", x.shape[1]), *[("topk_forward", k) for k in ks]]
+]  # fmt: skip
 CASES = [
     *FUSED,
+    *SORTS,
     *SCANS,
     *LOSSES,
     *PRODUCTS_OF_OTHERS,

@@ -26,6 +26,13 @@ ROWS = "matmul_forward", blank(130, 20), numbers(130, 20), numbers(20, 20), Fals
 TILED, VECTORIZED, WARP_TILED = ((f"{rung}:{ROWS[0]}", *ROWS[1:]) for rung in ("tiled", "vectorized", "warp_tiled"))
 SHORT_ROWS = ("softmax_forward", blank(3, 7, 1), numbers(3, 7, 1))
 
+CUMSUM = ("cumsum_forward", blank(1, 8200, 1), numbers(1, 8200, 1))
+RECURRENCE = ("recurrence_forward", blank(1, 600, 1), 0.9 * numbers(1, 600, 1), numbers(1, 600, 1))
+LINES = ("cumprod_forward", blank(2, 70, 35), numbers(2, 70, 35))
+SORT = ("sort_forward", blank(1, 5000), blank(1, 5000, dtype=np.int64), numbers(1, 5000), False)
+SHORT_SORT = ("sort_forward", blank(2, 300), blank(2, 300, dtype=np.int64), numbers(2, 300), False)
+TOPK = ("topk_forward", blank(2, 9), blank(2, 9, dtype=np.int64), numbers(2, 3000), True)
+
 MUTANTS = [  # name, file, text, its replacement, run, kind of fault
     ("no barrier before a block's parts are written", "common.cuh",
      "__syncthreads();  // the last merge may still be reading", "", LAYER_NORM, "race"),
@@ -88,6 +95,27 @@ MUTANTS = [  # name, file, text, its replacement, run, kind of fault
     ("a tile too short", "mma.cuh", "T b_tiles[Mma::kStages][Mma::kTile]", "T b_tiles[Mma::kStages - 1][Mma::kTile]",
      PRODUCT, "out of bounds"),
     ("a load of rows that are not there", "mma.cuh", "row < rows && ", "", PRODUCT, "out of bounds"),
+    ("no barrier before the parts of a scan", "scan.cuh", "__syncthreads();  // the last scan may still be reading", "",
+     CUMSUM, "race"),
+    ("no barrier in an exchange of a warp", "cumulative.cu", "load(k * kWarp + lane);\n  __syncwarp();",
+     "load(k * kWarp + lane);", CUMSUM, "uninitialised"),
+    ("a buffer without padding", "cumulative.cu", "kPadded = kSegment + kSegment / kWarp", "kPadded = kSegment", CUMSUM,
+     "race"),
+    ("the second numbers too early", "cumulative.cu",
+     "__syncwarp();  // the first numbers may still be taken out of the buffer", "", RECURRENCE, "race"),
+    ("elements behind the end of a row", "cumulative.cu", "if (i < end) y[", "y[", RECURRENCE, "out of bounds"),
+    ("lines that are not there", "cumulative.cu", "line >= lines ? begin : ", "", LINES, "out of bounds"),
+    ("one digit too few", "sort.cu", "found[kDigits];\n  const Size row", "found[kDigits - 1];\n  const Size row", SORT,
+     "out of bounds"),
+    ("counts without atomics", "sort.cu",
+     "atomicAdd(&found[keys[row * n + i] >> shift & (kDigits - 1)], 1)",
+     "++found[keys[row * n + i] >> shift & (kDigits - 1)]", SORT, "race"),
+    ("ranks read while they are counted", "sort.cu",
+     "((1u << lane) - 1u));\n    __syncwarp();", "((1u << lane) - 1u));", SORT, "race"),
+    ("a network without barriers", "sort.cu", "      __syncthreads();\n      for (int i", "      for (int i",
+     SHORT_SORT, "uninitialised"),
+    ("a digit chosen before all have read the last", "sort.cu",
+     "__syncthreads();  // all have read before the next digit is found", "", TOPK, "race"),
     ("a barrier that not all reach", "common.cuh", "if (lane == 0) parts[warp] = value;\n    __syncthreads();",
      "if (lane == 0) {\n      parts[warp] = value;\n      __syncthreads();\n    }", SOFTMAX, "uninitialised"),
 ]  # fmt: skip
