@@ -4,7 +4,7 @@
 // Each row makes two entry points: `name`, over arrays that lie in C order, four elements at a time where all are
 // aligned for that; `name_strided`, over any strides, 0 for a dimension that is broadcast.
 
-#include "common.cuh"
+#include "gelu.cuh"
 
 constexpr int kMaxDims = 8;
 
@@ -75,19 +75,7 @@ __device__ __forceinline__ float larger(float a, float b) { return a > b || a !=
 __device__ __forceinline__ float smaller(float a, float b) { return a < b || a != a ? a : b; }
 __device__ __forceinline__ float sign(float x) { return x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x == 0.0f ? 0.0f : x; }
 
-__device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
 __device__ __forceinline__ float silu_slope(float x) { return sigmoid(x) * (1.0f + x * (1.0f - sigmoid(x))); }
-
-// Phi(x), and its slope; erfc keeps the digits of its lower tail.
-__device__ __forceinline__ float normal_cdf(float x) { return 0.5f * erfcf(-0.70710678f * x); }
-__device__ __forceinline__ float normal_density(float x) { return 0.39894228f * expf(-0.5f * x * x); }
-
-// x/2 (1 + tanh u) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3)
-__device__ __forceinline__ float gelu_share(float x) { return sigmoid(1.59576912f * x * (1.0f + 0.044715f * x * x)); }
-__device__ __forceinline__ float gelu_tanh_slope(float x) {
-  const float s = gelu_share(x), du = 1.59576912f * (1.0f + 0.134145f * x * x);
-  return s * (1.0f + x * du * (1.0f - s));
-}
 
 __device__ __forceinline__ float power_slope(float x, float e) { return e == 0.0f ? 0.0f : e * powf(x, e - 1.0f); }
 

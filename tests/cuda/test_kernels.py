@@ -104,6 +104,10 @@ PRODUCTS = [
     ("matmul_forward", blank(70, 20), numbers(70, 0), numbers(0, 20), False, False),
     ("linear_forward", blank(70, 65), numbers(70, 20), numbers(65, 20), numbers(65)),
     ("linear_relu_forward", blank(3, 65), numbers(3, 20), numbers(65, 20), None),
+    ("linear_gelu_forward", blank(3, 65), blank(3, 65), numbers(3, 20), numbers(65, 20), numbers(65), False),
+    ("linear_gelu_forward", blank(7, 5), None, numbers(7, 300), numbers(5, 300), None, True),
+    ("linear_gelu_backward", blank(20, 40), blank(40), numbers(20, 40), numbers(20, 40)),
+    ("linear_add_forward", blank(3, 65), numbers(3, 20), numbers(65, 20), numbers(65), numbers(3, 65)),
     ("linear_relu_backward", blank(20, 40), blank(40), numbers(20, 40), numbers(20, 40)),
     ("linear_backward_bias", blank(40), numbers(21, 40)),
 ]

@@ -22,8 +22,8 @@ SUM = ("sum_forward", blank(2, 70), numbers(2, 19, 70))
 SOFTMAX = ("softmax_forward", blank(2, 1500, 1), numbers(2, 1500, 1))
 NARROW = [a.astype(np.float16) for a in (blank(20, 40), numbers(20, 200), numbers(40, 200))]
 PRODUCT = ("matmul_forward_float16", *NARROW, False, True)
-ROWS = "matmul_forward", blank(130, 20), numbers(130, 20), numbers(20, 20), False, False
-TILED, VECTORIZED, WARP_TILED = ((f"{rung}:{ROWS[0]}", *ROWS[1:]) for rung in ("tiled", "vectorized", "warp_tiled"))
+TILED = ("tiled:matmul_forward", blank(20, 20), numbers(20, 40), numbers(40, 20), False, False)
+WARP_TILED = ("warp_tiled:linear_forward", blank(130, 20), numbers(130, 20), numbers(20, 20), None)
 SHORT_ROWS = ("softmax_forward", blank(3, 7, 1), numbers(3, 7, 1))
 
 CUMSUM = ("cumsum_forward", blank(1, 8200, 1), numbers(1, 8200, 1))
@@ -49,17 +49,15 @@ MUTANTS = [  # name, file, text, its replacement, run, kind of fault
     ("one column too many is stored", "gemm.cuh", "c < n)", "c <= n)", LINEAR, "out of bounds"),
     ("a tile too narrow", "gemm.cuh", "a_tile[kDepth][kTile + 4]", "a_tile[kDepth][kTile - 4]", LINEAR,
      "out of bounds"),
-    ("a wrong stride of the weights", "linear.cu", "(column) * in", "(column) * (in + 1)", LINEAR,
+    ("a wrong stride of the weights", "linear.cuh", "(column) * in", "(column) * (in + 1)", LINEAR,
      "out of bounds"),
     ("no barrier before the next tiles", "matmul.cu", "__syncthreads();  // before the next tiles are written", "",
      TILED, "race"),
     ("tiles of a side too short", "matmul.cu", "a_tile[kSide][kSide + 1]", "a_tile[kSide - 1][kSide + 1]", TILED,
      "out of bounds"),
-    ("no barrier before the next slabs", "gemm128.cuh", "__syncthreads();  // before the next slabs are written", "",
-     VECTORIZED, "race"),
-    ("four where there are fewer", "gemm128.cuh", "there > 3 ? at[3] : 0.0f", "at[3]", VECTORIZED, "out of bounds"),
+    ("four where there are fewer", "gemm128.cuh", "there > 3 ? at[3] : 0.0f", "at[3]", WARP_TILED, "out of bounds"),
     ("aligned where nothing is", "gemm128.cuh", "if (fours && there >= 4) return", "if (there >= 4) return",
-     ("vectorized:matmul_forward", blank(9, 9), numbers(9, 9), numbers(9, 9), False, False), "misaligned"),
+     ("warp_tiled:linear_forward", blank(9, 9), numbers(9, 9), numbers(9, 9), None), "misaligned"),
     ("no barrier between two slabs", "gemm128.cuh",
      "__syncthreads();  // this slab is there, and the other one was read", "",
      WARP_TILED, "uninitialised"),
@@ -67,7 +65,9 @@ MUTANTS = [  # name, file, text, its replacement, run, kind of fault
      WARP_TILED, "race"),
     ("one row too many of a panel", "gemm128.cuh", "there = end - across", "there = end - across + 1", WARP_TILED,
      "out of bounds"),
-    ("no barrier in a sum of columns", "linear.cu", "  __syncthreads();\n", "",
+    ("a bias that is not there", "linear.cuh", "if (there > 3) v.w", "v.w",
+     ("warp_tiled:linear_forward", blank(3, 7), numbers(3, 4), numbers(7, 4), numbers(7)), "out of bounds"),
+    ("no barrier in a sum of columns", "linear.cuh", "  __syncthreads();\n", "",
      ("linear_backward_bias", blank(40), numbers(21, 40)), "uninitialised"),
     ("one element too many", "reduce.cu", "i < n; i += 8", "i <= n; i += 8", SUM, "out of bounds"),
     ("no barrier between the parts of a column", "reduce.cu", "  __syncthreads();\n", "", SUM, "uninitialised"),

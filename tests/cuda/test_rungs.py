@@ -11,6 +11,7 @@ from minigrad.backend.simulated import SimArray
 from minigrad.cuda import rungs
 from minigrad.cuda.launches.matmul import DIRECTED, TILES
 from minigrad.cuda.trace import tracing
+from minigrad.kernel import KERNELS
 
 rng = np.random.default_rng(0)
 FLOAT = [name for name, rung in rungs.RUNGS.items() if "float32" in rung.dtypes and name != rungs.CUBLAS]
@@ -25,10 +26,14 @@ SIZES = {  # m, n, k around the tiles of a rung, with a batch for some
 }
 
 
+def numbers(*shape):
+    return rng.normal(size=shape).astype(np.float32)
+
+
 def stored(shape, transposed):
     """Numbers for matrices of a shape that lie in columns if `transposed`."""
     *batch, rows, columns = shape
-    return rng.normal(size=(*batch, columns, rows) if transposed else shape).astype(np.float32)
+    return numbers(*batch, columns, rows) if transposed else numbers(*shape)
 
 
 def product(rung, a, b, ta, tb, mode="check", order="forward"):
@@ -69,6 +74,32 @@ def test_pieces_along_k_are_added_up_in_order(rung):
     results = [product(rung, a, b, False, False, *mode) for mode in ORDERS]
     close(*results[0])
     assert all((found == results[0][0]).all() for found, _ in results)
+
+
+LAYERS = [  # (outs, kernel, what it takes behind the bias)
+    (1, "linear_forward", lambda y: ()),
+    (1, "linear_relu_forward", lambda y: ()),
+    (2, "linear_gelu_forward", lambda y: (False,)),
+    (2, "linear_gelu_forward", lambda y: (True,)),
+    (1, "linear_add_forward", lambda y: (numbers(*y),)),
+]
+
+
+@pytest.mark.parametrize("rows, columns, k", [(129, 127, 9), (3, 130, 8), (5, 6, 300), (4, 5, 0), (0, 3, 4)])
+@pytest.mark.parametrize("rung", ["register", "warp_tiled"])
+def test_what_follows_a_layer_in_the_same_launch(rung, rows, columns, k):
+    for turn, (outs, name, more) in enumerate(LAYERS):
+        mode, order = ORDERS[turn % 3]
+        inputs = [numbers(rows, k), numbers(columns, k), numbers(columns) if turn else None]
+        inputs += more((rows, columns))
+        expected = [np.full((rows, columns), 77, np.float32) for _ in range(outs)]
+        found = [move(y, "cuda-sim") for y in expected]
+        with mg.cuda.use_matmul(rung), mg.cuda.simulate(mode=mode, order=order, seed=1):
+            there = [move(x, "cuda-sim") if isinstance(x, np.ndarray) else x for x in inputs]
+            kernels(SimArray)[name](*found, *there)
+        KERNELS[name].reference(*expected, *inputs)
+        for f, e in zip(found, expected, strict=True):
+            close(np.asarray(f), e)
 
 
 def test_more_matrices_than_a_grid_is_high(monkeypatch):

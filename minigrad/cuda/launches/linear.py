@@ -1,22 +1,37 @@
-"""linear: the product with its bias and relu in one launch; sums over rows by columns."""
+"""linear: the product with its bias in one launch, or in pieces along `in` where results are few; sums over rows by
+columns."""
 
+from minigrad.backend.array import empty_beside
+from minigrad.cuda import rungs
 from minigrad.cuda.launches import Launch, blocks_for, launches
-from minigrad.cuda.launches.matmul import tiles
+from minigrad.cuda.launches.matmul import TILES, cut, fitting, tiles
+
+
+def layer(name, outs, x, w, bias, *more):
+    """`name` of x, w, bias and what more it takes, on one of the two rungs that have bodies which finish z: the last
+    where that was asked for or fits, `register` for all others."""
+    y, (rows, columns) = outs[0], outs[0].shape
+    rung = rungs.chosen(y.dtype)
+    rung = fitting(rows, columns) if rung in (rungs.AUTO, rungs.CUBLAS) else rung
+    rung = rung if rung == "warp_tiled" else "register"
+    side = TILES[rung]
+    pieces, depth = cut(x.shape[1], blocks_for(rows, side) * blocks_for(columns, side))
+    parts = None if pieces == 1 else empty_beside(y, (pieces, rows, columns), y.dtype)
+    args = (*outs, parts, x, w, bias, *more, rows, columns, x.shape[1], depth)
+    yield Launch(f"{name}_{rung}", tiles(rows, columns, pieces, side), 256, args)
+    if parts is not None:
+        args = (*outs, parts, bias, *more, rows, columns, pieces)
+        yield Launch(f"{name}_sum", blocks_for(y.size, 256), 256, args)
+
+
+def by_columns(name, g, dbias, *args):
+    """A launch for each 32 columns, which are added up into dbias (or None)."""
+    return Launch(name, blocks_for(g.shape[1], 32), (32, 8), (g, dbias, *args, *g.shape))
 
 
 @launches
 def linear_forward(y, x, w, bias):
-    yield Launch("linear_forward", tiles(*y.shape), 256, (y, x, w, bias, *y.shape, x.shape[1]))
-
-
-@launches
-def linear_relu_forward(y, x, w, bias):
-    yield Launch("linear_relu_forward", tiles(*y.shape), 256, (y, x, w, bias, *y.shape, x.shape[1]))
-
-
-@launches
-def linear_relu_backward(g, dbias, dy, y):
-    yield Launch("linear_relu_backward", blocks_for(y.shape[1], 32), (32, 8), (g, dbias, dy, y, *y.shape))
+    return layer("linear_forward", (y,), x, w, bias)
 
 
 @launches
