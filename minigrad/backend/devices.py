@@ -91,15 +91,19 @@ def empty_there(shape, dtype):
     return out
 
 
-def move(x, device):
-    """`x` itself if it lies there, else a copy on `device`."""
+def move(x, device, non_blocking=False):
+    """`x` itself if it lies there, else a copy on `device`; `non_blocking` does not wait for one from pinned memory."""
     if device_of(x) == device:
         return x
     recording.refuse(f"[to] a tensor goes from {device_of(x)} to {device}")
-    return _moved(x, device)
+    return _moved(x, device, non_blocking)
 
 
-def _moved(x, device):
+def _moved(x, device, non_blocking=False):
+    if device == CUDA and non_blocking:
+        from minigrad.backend.pinned import to_gpu
+
+        return to_gpu(x)
     if device == CUDA:
         return gpu.from_host(x)
     if device_of(x) == CUDA:
@@ -189,6 +193,22 @@ def kernels(array_type):
     else:
         from minigrad.cuda.launches import bodies
     return bodies()
+
+
+def ahead(device):
+    """What copies to a device beside other work (`backend.pinned.Ahead`), or None where copies are made at once."""
+    if device != CUDA:
+        return None
+    from minigrad.backend.pinned import Ahead
+
+    return Ahead()
+
+
+def no_gpu():
+    """What is missing for a GPU to be used, in words; None where there is one."""
+    from minigrad.cuda.availability import missing
+
+    return missing()
 
 
 def graphs(device):

@@ -3,7 +3,7 @@
 Reading order: `dataset` (what a data set is), `sampler` (in which order), `collate` (samples to a batch), `fetch`
 (indices to a batch, by one gather where the data set can), `dataloader` (all of it together); then `workers` and
 `worker` (the same in other processes, seen from here and from there), `worker_info` and `transport` (how a batch gets
-here).
+here); `prefetch` (batches that are copied to a GPU ahead).
 """
 
 from minigrad.utils.data.collate import default_collate, default_convert
@@ -18,6 +18,7 @@ from minigrad.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
+from minigrad.utils.data.prefetch import prefetch
 from minigrad.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -46,5 +47,6 @@ __all__ = [
     "default_collate",
     "default_convert",
     "get_worker_info",
+    "prefetch",
     "random_split",
 ]

@@ -94,6 +94,13 @@ def _sequence(like, items):
         return items
 
 
+def rebuilt(like, items):
+    """`items` in a container like the one that they come from."""
+    if isinstance(like, Mapping):
+        return _mapping(like, items)
+    return tuple(items) if type(like) is tuple else _sequence(like, items)
+
+
 def default_convert(data):
     """`data` with its arrays made Tensors that share their memory (and tuples lists, as in `default_collate`).
 

@@ -29,7 +29,9 @@ class DataLoader:
         num_workers: processes that make batches; 0 makes them here.
         collate_fn: list of samples -> batch; `default_collate` if None. With that one, data sets of arrays are not
             looped over.
-        pin_memory, pin_memory_device: accepted, without effect on the CPU.
+        pin_memory: put the Tensors of batches (and what else has a method `pin_memory`) into memory from which a GPU
+            copies by itself: `x.cuda(non_blocking=True)` does not wait then. Without a GPU there is a warning.
+        pin_memory_device: accepted; there is one kind of pinned memory.
         drop_last: leave out a last batch that is shorter.
         timeout: seconds to wait for a batch from the workers; 0 waits as long as they live.
         worker_init_fn: called with the worker's number when a worker starts, after seeding.
@@ -106,6 +108,14 @@ class DataLoader:
         return self.dataset, self.collate_fn, self.batch_size, self.batch_sampler is not None, self.drop_last
 
     def __iter__(self):
+        batches = self._iterate()
+        if not self.pin_memory:
+            return batches
+        from minigrad.utils.data.prefetch import pinned_batches
+
+        return pinned_batches(batches)
+
+    def _iterate(self):
         if self.num_workers:
             return self._iterate_workers()
         draw_seed(self.generator)  # workers would be seeded with it: the order of samples is the same without them
