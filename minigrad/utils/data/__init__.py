@@ -3,9 +3,10 @@
 Reading order: `dataset` (what a data set is), `sampler` (in which order), `collate` (samples to a batch), `fetch`
 (indices to a batch, by one gather where the data set can), `dataloader` (all of it together); then `workers` and
 `worker` (the same in other processes, seen from here and from there), `worker_info` and `transport` (how a batch gets
-here); `prefetch` (batches that are copied to a GPU ahead).
+here); `ahead` (batches that are copied to a GPU before they are used).
 """
 
+from minigrad.utils.data.ahead import prefetch
 from minigrad.utils.data.collate import default_collate, default_convert
 from minigrad.utils.data.dataloader import DataLoader
 from minigrad.utils.data.dataset import (
@@ -18,7 +19,6 @@ from minigrad.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
-from minigrad.utils.data.prefetch import prefetch
 from minigrad.utils.data.sampler import (
     BatchSampler,
     RandomSampler,

@@ -111,7 +111,7 @@ class DataLoader:
         batches = self._iterate()
         if not self.pin_memory:
             return batches
-        from minigrad.utils.data.prefetch import pinned_batches
+        from minigrad.utils.data.ahead import pinned_batches
 
         return pinned_batches(batches)
 

@@ -1,4 +1,4 @@
-"""prefetch: batches in pinned memory, and on a device before they are asked for."""
+"""ahead: batches in pinned memory, and on a device before they are asked for."""
 
 import warnings
 from collections.abc import Mapping
