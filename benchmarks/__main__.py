@@ -9,6 +9,7 @@ usage
     python -m benchmarks --from A.csv --report    the table of README.md
     python -m benchmarks compare A.csv B.csv      what became slower from A to B; exit status 1 if anything did
     python -m benchmarks profile GPT              where the time of a workload goes
+    python -m benchmarks --device cuda [GROUP ..] on a GPU: benchmarks/gpu/command.py
 """
 
 import argparse
@@ -78,6 +79,10 @@ def main(arguments=None):
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] in (["compare"], ["profile"]):
         return {"compare": compare, "profile": profile}[arguments[0]].main(arguments[1:])
+    if any(a.startswith("--device") for a in arguments):
+        from benchmarks.gpu import command
+
+        return command.main(arguments)
     args = parse(arguments)
     rivals.compiling = args.compile
     before = measure.set_effort(measure.QUICK if args.quick else measure.FULL)

@@ -147,6 +147,6 @@ def step_work(flops, bytes):
 
 
 def _work(flops, bytes, join):
-    best = measured(mg.get_num_threads())
+    best = measure.device.ceilings if measure.device else measured(mg.get_num_threads())
     floor = join(flops / best.flops, bytes / best.bandwidth(bytes)) if best else nan
     return Work(flops or nan, bytes or nan, floor)

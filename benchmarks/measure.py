@@ -59,6 +59,7 @@ class Effort:
     quick: bool = False
 
 
+device = None  # a benchmarks.gpu.place.Place, while figures are taken there
 FULL, QUICK = Effort(0.008, 5, 31, 4.0), Effort(0.0005, 2, 2, 0.0, quick=True)
 effort = FULL
 
@@ -112,6 +113,8 @@ def rounds(contenders, seconds):
 
 def contest(group, name, ours, rivals=None, unit="us", work=None, seconds=4.0):
     """Time our contenders (label -> call) against the rivals (name -> call or Contender): one Row for each of ours."""
+    if device:
+        return device.contest(group, name, ours, rivals, unit, work)
     keys = {**{("ours", label): call for label, call in ours.items()}, **(rivals or {})}
     contenders = {k: c if isinstance(c, Contender) else Contender(c) for k, c in keys.items()}
     with Foreign() as foreign:

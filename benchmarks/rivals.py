@@ -6,6 +6,7 @@ The opponent of a row is PyTorch eager with its better number of threads; the ot
 import numpy as np
 
 import minigrad as mg
+from benchmarks import measure
 from benchmarks.measure import Contender
 
 compiling = False  # set by --compile: it takes half a minute for each workload
@@ -13,6 +14,8 @@ compiling = False  # set by --compile: it takes half a minute for each workload
 
 def eager(torch, call, name="torch"):
     """Name -> Contender: PyTorch's call with one thread and with ours."""
+    if measure.device and torch:
+        return {f"{name}, eager": call}
     counts = sorted({1, mg.get_num_threads()}) if torch else ()
     return {f"{name}, {n} thread{'s'[: n > 1]}": at(torch, n, call) for n in counts}
 

@@ -77,11 +77,11 @@ def captured(name, make):
     """
     plain, replayed = make(), make(mg.capture)
     try:
-        results = [replayed().detach().numpy() for _ in range(8)]
+        results = [replayed().detach().cpu().numpy() for _ in range(8)]
     except RuntimeError as error:
         print(f"{name}: {error}")
         return {}
-    check(f"{name}, captured", results, [plain().detach().numpy() for _ in range(8)])
+    check(f"{name}, captured", results, [plain().detach().cpu().numpy() for _ in range(8)])
     return {", captured": replayed}
 
 

@@ -122,7 +122,7 @@ class Side:
         with fw.no_grad():
             out = self.forward()
         self.dy = fw.tensor(np.random.default_rng(1).uniform(-1, 1, tuple(out.shape)).astype(np.float32))
-        self.sizes = sum(a.size for a in arrays), out.numpy().size, sum(t.numel() for t in self.leaves)
+        self.sizes = sum(a.size for a in arrays), out.numel(), sum(t.numel() for t in self.leaves)
 
     def forward(self):
         return self.module(*self.tensors) if self.op.layers else self.op.call(self.fw, *self.tensors)
@@ -137,7 +137,7 @@ class Side:
         y = self.forward()
         if self.op.grad:
             self.both()
-        return [y.detach().numpy(), *(leaf.grad.numpy() for leaf in self.leaves)]
+        return [y.detach().cpu().numpy(), *(leaf.grad.cpu().numpy() for leaf in self.leaves)]
 
 
 def sequential(fw, layers):
@@ -160,7 +160,7 @@ def forward_row(op, arrays, ours, theirs=None):
     inputs, output, _ = ours.sizes
     work = kernel_work(op.flops, 4 * (op.moved[0] if op.moved else inputs + output))
     others = rivals.eager(theirs and theirs.fw, theirs and theirs.forward)
-    others |= {"numpy": lambda: op.numpy(*arrays)} if op.numpy else {}
+    others |= {"numpy": lambda: op.numpy(*arrays)} if op.numpy and not measure.device else {}
     with mg.no_grad(), theirs.fw.no_grad() if theirs else contextlib.nullcontext():
         return contest("ops", f"{op}, forward", {"": ours.forward}, others, work=work, seconds=1.5)
 
