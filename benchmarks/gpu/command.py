@@ -1,7 +1,7 @@
 """command: `python -m benchmarks --device cuda [GROUP ...]`
 
 ceilings      what the GPU can do at best: copies, cuBLAS's products, launches
-memory-bound  ops at 64 MiB and 1 GiB
+memory-bound  ops at 64 and 256 MiB
 ladder        each rung of the matrix product against cuBLAS
 attention     against PyTorch's backends
 step          training steps, with and without capture (`step:GPT`: those whose name has that word)

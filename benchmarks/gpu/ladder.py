@@ -1,4 +1,4 @@
-"""ladder: every rung of the matrix product at 2048, 4096 and 8192, each against cuBLAS in the same dtype, checked first.
+"""ladder: every rung of the matrix product at 2048, 4096 and 8192 against cuBLAS in the same dtype, checked first.
 
 `minigrad.cuda.matmul_rungs()` names them; cuBLAS is CuPy's product, PyTorch's beside it.
 """

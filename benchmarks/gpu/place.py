@@ -29,9 +29,7 @@ class Place:
 
     def __init__(self, name, smoke=False, seconds=1.0):
         self.name, self.smoke, self.most = devices.known("benchmarks", name), smoke, seconds
-        self.real = (
-            name == "cuda" and type(_cupy()).__name__ == "module" and hasattr(_cupy().cuda.Device(), "attributes")
-        )
+        self.real = name == "cuda" and _cupy().__name__ == "cupy"
         if not (self.real or smoke):
             raise SystemExit(f"{name} is simulated: times there say nothing about a GPU; --smoke tries the commands")
         self.xp = _cupy() if name == "cuda" else np
@@ -124,10 +122,9 @@ class Place:
             return {"device": f"{self.name}, {SMOKE}", "isa": "simulated"}
         runtime, device = self.xp.cuda.runtime, self.xp.cuda.Device()
         name = runtime.getDeviceProperties(device.id)["name"].decode()
-        versions = (
-            f"driver {runtime.driverGetVersion()}, CUDA {runtime.runtimeGetVersion()}, CuPy {self.xp.__version__}"
-        )
-        return {"device": f"{name}, {versions}, {state()}", "isa": f"sm_{device.compute_capability}"}
+        versions = f"driver {runtime.driverGetVersion()}, CUDA {runtime.runtimeGetVersion()}"
+        known = f"{name}, {versions}, CuPy {self.xp.__version__}, {state()}"
+        return {"device": known, "isa": f"sm_{device.compute_capability}"}
 
 
 def _cupy():

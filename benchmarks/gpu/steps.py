@@ -16,10 +16,9 @@ def small_net(fw):
     return nn.Sequential(nn.Linear(10, 50), nn.ReLU(), nn.Linear(50, 50), nn.ReLU(), nn.Linear(50, 10))
 
 
+TINY = [Product(32, 10, 50), Product(32, 50, 50), Product(32, 50, 10)]
 SMALL = [
-    Workload(
-        f"small net 10-50-50-10, batch 32, {name}", small_net, pictures(32, 10), workloads.MLP, name, (("lr", 0.01),)
-    )
+    Workload(f"small net 10-50-50-10, batch 32, {name}", small_net, pictures(32, 10), TINY, name, (("lr", 0.01),))
     for name in ("SGD", "Adam")
 ]
 LARGE = [
