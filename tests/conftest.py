@@ -21,11 +21,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 def pytest_addoption(parser):
     parser.addoption("--device", choices=device.NAMES, default="cpu", help="where kernels run: see tests/device.py")
+    parser.addoption("--exact-memory", action="store_true", help="no pool: compute-sanitizer sees each array's ends")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "cpu_only(reason): left out with --device")
     config.on_device, config.missing = device.start(config.getoption("--device"))
+    if config.getoption("--exact-memory"):
+        device.exact_memory()
 
 
 def pytest_unconfigure(config):

@@ -84,6 +84,12 @@ def start(asked):
     return stack, None
 
 
+def exact_memory():
+    """Let each array on the GPU be an allocation of its own: a pool's blocks would hide what lies beyond an end."""
+    if where == devices.CUDA:
+        devices.gpu.load().cuda.set_allocator(None)
+
+
 def carried(call):
     """Kernel.__call__ for arguments on the CPU: there and back."""
 

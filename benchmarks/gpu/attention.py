@@ -24,7 +24,7 @@ def shape_rows(place, torch, dtype, batch, heads, length, width, causal):
     arrays = [drawn((batch, heads, length, width), seed) for seed in range(4)]
     name = f"attention {dtype} {batch}x{heads}x{length}x{width}{', causal' if causal else ''}"
     flops = 4 * batch * heads * length * length * width // (2 if causal else 1)
-    ours = Attention(mg, [mg.tensor(place.array(a)).to(getattr(mg, dtype)) for a in arrays], causal)
+    ours = Attention(mg, [mg.tensor(a).to(place.name).to(getattr(mg, dtype)) for a in arrays], causal)
     theirs = rivals(place, torch, dtype, arrays, causal)
     for what, times in (("forward", 1), ("both", 3.5)):
         found = place.contest(

@@ -73,7 +73,7 @@ def _product(place, a, b, out):
 
 def host_costs(place, torch):
     """Microseconds of the host for each call, of many without waiting."""
-    y, x = place.empty((8,)), mg.tensor(place.array(np.ones(8, np.float32)))
+    y, x = place.empty((8,)), mg.ones(8).to(place.name)
     calls = {"nothing, our launcher": _started(starter(place, "nothing"), y)}
     if place.name == "cuda":
         calls["nothing, CuPy's launcher"] = _started(starter(place, "nothing", launcher.CupyKernel), y)

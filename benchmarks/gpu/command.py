@@ -5,6 +5,7 @@ memory-bound  ops at 64 and 256 MiB
 ladder        each rung of the matrix product against cuBLAS
 attention     against PyTorch's backends
 step          training steps, with and without capture (`step:GPT`: those whose name has that word)
+epoch         of the MNIST MLP, beside the CPU
 ops           every row of benchmarks/ops, or one op by its name
 """
 
@@ -14,7 +15,7 @@ import sys
 from dataclasses import asdict
 
 from benchmarks import ops, table
-from benchmarks.gpu import attention, ceilings, kernels, ladder, steps
+from benchmarks.gpu import attention, ceilings, epoch, kernels, ladder, steps
 from benchmarks.gpu.place import Place, state, true_float32, use
 
 GROUPS = {
@@ -23,6 +24,7 @@ GROUPS = {
     "ladder": ladder.rows,
     "attention": attention.rows,
     "step": steps.rows,
+    "epoch": epoch.rows,
     "ops": kernels.every,
 }
 

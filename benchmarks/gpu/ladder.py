@@ -24,7 +24,7 @@ def rows(place, torch):
 
 def rung_rows(place, torch, rung, dtype, n):
     a, b = (drawn((n, n), seed).astype(dtype) for seed in (0, 1))
-    x, y = (mg.tensor(place.array(v)) for v in (a, b))
+    x, y = (mg.tensor(v).to(place.name) for v in (a, b))
     theirs = {"cuBLAS": lambda: place.xp.matmul(x.array, y.array)}
     if torch and place.real:
         s, t = (torch.tensor(v.astype(np.float32), device="cuda").to(getattr(torch, str(dtype))) for v in (a, b))
