@@ -16,13 +16,12 @@ What the machine needs, which may have no network: this checkout (or the wheel b
 with `pip install .` or with its `minigrad/*.so` copied, numpy, ml_dtypes, pytest and hypothesis; CuPy for the CUDA of
 its driver (`pip download` its wheel, cuda-pathfinder's and the `[ctk]` libraries' where there is a network, carry them,
 `pip install --no-index --find-links`). PyTorch built for CUDA fills the columns beside ours, which stay empty without;
-so does what compute-sanitizer and matplotlib would give. Kernels compile there by NVRTC or nvcc, or are carried: where
-there is a compiler,
+so does what compute-sanitizer and matplotlib would give. Kernels are compiled there by NVRTC or nvcc in the first case
+(CuPy needs NVRTC itself), or carried, where the same version of the compiler made them elsewhere:
 
     MINIGRAD_CACHE=cache python -m minigrad.cuda build --arch 90
 
-and `MINIGRAD_CACHE=cache` there (the compiler must be of the same version, or be found to be missing: see
-`minigrad/cuda/cubin.py`). Reading order: `cases`, `Session`, `run`, then `gpu/summary.py`.
+and `MINIGRAD_CACHE=cache` there. Reading order: `cases`, `Session`, `run`, then `gpu/summary.py`.
 """
 
 import argparse
@@ -40,6 +39,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PYTHON = sys.executable
+COMPILE = """
+import cupy
+from minigrad.cuda import cubin
+print(len(cubin.build_all(None, [cupy.cuda.Device().compute_capability])), "cubins in", cubin.folder())
+"""
 SANITIZER = ["compute-sanitizer", "--error-exitcode", "9", "--target-processes", "all"]
 
 
@@ -59,6 +63,7 @@ def cases(device="cuda", smoke=()):
         name, [PYTHON, "-m", "benchmarks", "--device", device, "--lines", "{rows}", *smoke, *groups], box
     )
     return [
+        Case("compile", [PYTHON, "-c", COMPILE], 120),
         bench("ceilings", "ceilings", box=90),
         Case("tests of kernels", [*pytest(device), "tests/cuda/test_on_device.py"], 120),
         bench("ladder", "ladder", box=90),
