@@ -56,7 +56,7 @@ HOMES = {
 }
 # kernels that have no C++ body: integers mostly, or too rare to pay
 REFERENCE_ONLY = {
-    "sign_backward", "sort_forward", "topk_forward",
+    "put_forward", "sign_backward", "sort_forward", "take_forward", "topk_forward",
 }  # fmt: skip
 
 

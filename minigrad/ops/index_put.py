@@ -8,10 +8,11 @@ import numpy as np
 
 from minigrad import mutation
 from minigrad.autograd import Op
-from minigrad.backend.array import contiguous, write
+from minigrad.backend.array import contiguous
 from minigrad.backend.devices import address
 from minigrad.dtypes import bool_
 from minigrad.grad_mode import mode
+from minigrad.kernel import kernel
 from minigrad.ops.creation import as_tensor
 from minigrad.ops.indexing import (
     AddAt,
@@ -64,17 +65,19 @@ def _stays(shape, index):
     return (last[index] == order).reshape(*order.shape, *(1,) * (len(shape) - reach))
 
 
+@kernel()
+def put_forward(x, v, index):
+    """x in any layout; v is broadcast to x[index], whose elements may coincide: the last one stays"""
+    x[index] = v
+
+
 def _write(op, x, index, v):
     try:
-        write(_store, x, index, v)
+        put_forward(x, v, index)
     except IndexError as error:
         raise explained(op, x, error) from None
     except ValueError:
         raise _misfit(op, v.shape, read(op, x, index).shape) from None
-
-
-def _store(x, index, v):
-    x[index] = v
 
 
 def _misfit(op, found, expected):

@@ -5,7 +5,8 @@ Basic indices (ints, slices, None, Ellipsis) give a view; with an array, list or
     basic      y = x[index]        dx = zeros with dy at index
     advanced   y = x[index]        dx = zeros plus dy at index, so that an element read twice gets both
 
-Read in this order: `parse` (what Python hands us, as numpy takes it), the ops, then what users call. Kernel: embedding.
+Read in this order: `parse` (what Python hands us, as numpy takes it), the ops, then what users call. Kernels: that of
+`Take`, and embedding's.
 """
 
 import math
@@ -15,7 +16,9 @@ import numpy as np
 
 from minigrad.autograd import Op
 from minigrad.backend import devices
-from minigrad.backend.array import array_module, assign, computed, contiguous, empty, full, is_array
+from minigrad.backend.array import assign, computed, contiguous, empty, full, is_array
+from minigrad.backend.places import places
+from minigrad.kernel import kernel
 from minigrad.ops.embedding import embedding_backward
 from minigrad.ops.view import View
 from minigrad.tensor import Tensor
@@ -84,18 +87,18 @@ def reach_of(ndim, index):
     )
 
 
-def _places(shape, index):
-    """For each element of x[index] the number of that element of x, as a flat array."""
-    xp = next((array_module(i) for i in arrays_in(index) if type(i) is not np.ndarray), np)
-    places = xp.broadcast_to(xp.zeros((), np.int64), shape)[index]
-    for d, n in enumerate(shape):
-        places = places * n + _coordinate(xp, shape, d)[index]
-    return places.reshape(-1)
+def shape_of(shape, index):
+    """The shape of x[index] for x of `shape`. Errors: IndexError."""
+    first = index[0]
+    if len(index) == 2 and index[1] is Ellipsis and is_array(first) and first.dtype.kind != "b":
+        return (*first.shape, *shape[1:])
+    reach = reach_of(len(shape), index)
+    return *np.broadcast_to(False, shape[:reach])[tuple(map(_seen, index))].shape, *shape[reach:]
 
 
-def _coordinate(xp, shape, dim):
-    """For each element of an array its place along `dim`, without memory for all of them."""
-    return xp.broadcast_to(xp.arange(shape[dim]).reshape(-1, *[1] * (len(shape) - dim - 1)), shape)
+def _seen(i):
+    """What of an item of an index says something of the shape: the values of masks alone."""
+    return i if not is_array(i) else devices.move(i, devices.CPU) if i.dtype.kind == "b" else np.zeros(i.shape, "i8")
 
 
 # Errors that say what was found --------------------------------------------------------------------------------------
@@ -114,6 +117,12 @@ def explained(op, x, error):
 
 
 # The ops -------------------------------------------------------------------------------------------------------------
+
+
+@kernel()
+def take_forward(y, x, index):
+    """y in C order, x in any; `index` as numpy takes it"""
+    y[...] = x[index]
 
 
 class Slice(View):
@@ -145,7 +154,12 @@ class Take(Op):
 
     def forward(self, x, index):
         self.shape, self.index, self.saved = x.shape, index, arrays_in(index)
-        return computed(read, "getitem", x, index)
+        try:
+            y = empty(shape_of(x.shape, index), x.dtype)
+            take_forward(y, x, index)
+        except IndexError as error:
+            raise explained("getitem", x, error) from None
+        return y
 
     def gradient(self, dy):
         return AddAt.apply(dy, self.shape, self.index)
@@ -158,8 +172,8 @@ class AddAt(Op):
         self.index, self.saved = index, arrays_in(index)
         reach = reach_of(len(shape), index)
         rows, cols = math.prod(shape[:reach]), math.prod(shape[reach:])
-        places, y = computed(_places, shape[:reach], index), empty(shape, x.dtype)
-        embedding_backward(y.reshape(rows, cols), contiguous(x).reshape(places.size, cols), places)
+        found, y = computed(places, x, shape[:reach], index), empty(shape, x.dtype)
+        embedding_backward(y.reshape(rows, cols), contiguous(x).reshape(found.size, cols), found)
         return y
 
     def gradient(self, dy):

@@ -203,8 +203,18 @@ SORTS = [
                         (SPECIAL, False, (1, 3000)), (numbers(3, 600), True, (9,)), (numbers(1, 1), False, (1,))]
     for name, k in [("sort_forward", x.shape[1]), *[("topk_forward", k) for k in ks]]
 ]  # fmt: skip
+PICKED = np.array([[3, 0, -1], [0, 0, 4]])
+INDEXED = [
+    ("take_forward", blank(2, 3, 70), numbers(5, 70), (PICKED, Ellipsis)),
+    ("take_forward", blank(4, 2, 3, 3), numbers(3, 4, 5).T.swapaxes(0, 1), (slice(None), PICKED, Ellipsis)),
+    ("take_forward", blank(7), numbers(10), (np.arange(10) > 2, Ellipsis)),
+    ("put_forward", numbers(5, 70), numbers(2, 3, 70), (PICKED, Ellipsis)),
+    ("put_forward", numbers(5, 4, 3), numbers(1), (slice(1, 4), PICKED % 4, Ellipsis)),
+    ("put_forward", numbers(10), numbers(7), (np.arange(10) > 2, Ellipsis)),
+]
 CASES = [
     *FUSED,
+    *INDEXED,
     *SORTS,
     *SCANS,
     *LOSSES,

@@ -55,6 +55,7 @@ CASES = [
             ((600, 70), lambda rng: rng.permutation(600)[:500], (70,)),
         ],
         torch=lambda torch, x, i, v: torch.index_put(x, (i,), v),
+        kernels=("take_forward", "put_forward"),
         twice=False,
     ),
     Case(
@@ -136,3 +137,16 @@ def test_other_errors():
     with pytest.raises(RuntimeError, match="share memory"):
         x[:1].expand(3, 4)[0] = 1
     assert x.equal(mg.zeros(3, 4))
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda-sim"])
+@pytest.mark.parametrize("view", [lambda x: x, lambda x: x.T, lambda x: x[:, ::2], lambda x: x.flip(0)[1:, 1:]])
+def test_the_last_write_stays_in_any_layout(view, device):
+    x, v = np.arange(20, dtype=np.float32).reshape(4, 5), np.array([[7.0], [8.0], [9.0]], np.float32)
+    there, values = mg.tensor(x, device=device), mg.tensor(v, device=device)
+    part, expected = view(there), view(mg.tensor(x)).numpy().copy()
+    expected[[1, -1, 1]] = v
+    with mg.cuda.simulate(mode="check"):
+        part[mg.tensor([1, -1, 1], device=device)] = values
+        np.testing.assert_array_equal(part.cpu().numpy(), expected)
+        np.testing.assert_array_equal(part[mg.tensor([[1], [0]], device=device)].cpu().numpy(), expected[[[1], [0]]])

@@ -65,7 +65,7 @@ CASES = [
         [((4, 5), index(4, 2, 3)), ((4,), index(4, 9)), ((4, 5), index(1, 0)), ((300, 130), index(300, 900))],
         numpy=lambda x, i: x[i],
         torch=lambda torch, x, i: x[i],
-        kernels=("embedding_backward",),
+        kernels=("take_forward", "embedding_backward"),
         twice=False,
     ),
     Case(
@@ -74,7 +74,7 @@ CASES = [
         [((4, 2, 5), index(4, 3, 1), index(5, 4)), ((30, 20, 50), index(30, 100), index(50, 100))],
         numpy=lambda x, i, j: x[i, :, j],
         torch=lambda torch, x, i, j: x[i, :, j],
-        kernels=("embedding_backward",),
+        kernels=("take_forward", "embedding_backward"),
         twice=False,
     ),
     Case(
@@ -83,7 +83,7 @@ CASES = [
         [((4, 3), lambda rng: rng.random(4) < 0.5), ((4, 3), lambda rng: rng.random((4, 3)) < 0.5)],
         numpy=lambda x, m: x[m] * x[m],
         torch=lambda torch, x, m: x[m] * x[m],
-        kernels=("embedding_backward",),
+        kernels=("take_forward", "embedding_backward"),
     ),
 ]
 
