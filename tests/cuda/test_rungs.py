@@ -1,17 +1,16 @@
 """The ladder of matrix products: every rung gives numpy's numbers, for all layouts and sizes, and is what it says."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 
 import minigrad as mg
+from benchmarks.ladder.gemm_cuda import run as ladder
 from minigrad.backend.devices import kernels, move
 from minigrad.backend.simulated import SimArray
 from minigrad.cuda import rungs
-from minigrad.cuda.launches.matmul import DIRECTED, TILES
 from minigrad.cuda.trace import tracing
 from minigrad.kernel import KERNELS
+from tests.cuda import stand_in
 
 rng = np.random.default_rng(0)
 FLOAT = [name for name, rung in rungs.RUNGS.items() if "float32" in rung.dtypes and name != rungs.CUBLAS]
@@ -138,65 +137,36 @@ def test_a_rung_that_is_not_there():
     assert rungs.chosen(mg.float32) == "auto"
 
 
-@cache
-def costs(rung, transpose_a=False, transpose_b=False):
-    """{(kind, verb): [Cost]} of one block of a product of 128 x 128 x 16."""
-    name = f"matmul_forward_{rung}"
-    name += "".join("_columns" if t else "_rows" for t in (transpose_a, transpose_b)) if rung in DIRECTED else ""
-    with tracing(name, block=0) as trace:
-        product(rung, stored((128, 16), transpose_a), stored((16, 128), transpose_b), transpose_a, transpose_b)
-    found = {}
-    for cost in trace.costs():
-        found.setdefault((cost.kind, cost.verb), []).append(cost)
-    return found
-
-
-def sectors(rung):
-    """Of global memory that a block moves for each of its results."""
-    return sum(c.accesses * c.each for verb in ("read", "write") for c in costs(rung)["global", verb]) / results(rung)
-
-
-def reads(rung, kind):
-    """How often a block reads global or shared memory for each of its results."""
-    return sum(c.accesses for c in costs(rung)[kind, "read"]) / results(rung)
-
-
-def global_reads(rung):
-    return reads(rung, "global")
-
-
-def shared_reads(rung):
-    return reads(rung, "shared")
-
-
-def passes(rung):
-    """How often it goes over the banks of shared memory."""
-    return sum(c.accesses * c.each for c in costs(rung)["shared", "read"]) / results(rung)
-
-
-def results(rung):
-    return TILES.get(rung, 16) ** 2
-
-
-@pytest.mark.parametrize(
-    "better, worse, measure, times",
-    [
-        ("coalesced", "naive", sectors, 6),
-        ("tiled", "coalesced", global_reads, 16),
-        ("register", "tiled", global_reads, 4),
-        ("register", "tiled", shared_reads, 4),
-        ("vectorized", "register", global_reads, 2),
-        ("vectorized", "register", shared_reads, 2),
-        ("warp_tiled", "vectorized", passes, 2.5),
-    ],
-)
-def test_a_rung_improves_what_it_says(better, worse, measure, times):
-    """As far as the simulator can tell: how much memory moves, how often it is asked, how long banks are waited for."""
-    assert measure(worse) >= times * measure(better)
-
-
 @pytest.mark.parametrize("transposed", [(False, False), (False, True), (True, False), (True, True)], ids=str)
 def test_no_banks_conflict_in_the_last_rung(transposed):
-    found = costs("warp_tiled", *transposed)
-    assert {c.name for c in found["shared", "read"]} == {"a_slabs", "b_slabs"}
-    assert all(c.each == c.least for verb in ("read", "write") for c in found["shared", verb])
+    entry = "matmul_forward_warp_tiled" + "".join("_columns" if t else "_rows" for t in transposed)
+    a, b = stored((128, 8), transposed[0]), stored((8, 128), transposed[1])
+    with tracing(entry, block=0) as trace:
+        product("warp_tiled", a, b, *transposed)
+    shared = [cost for cost in trace.costs() if cost.kind == "shared"]
+    assert {c.name for c in shared} == {"a_slabs", "b_slabs"} and {c.verb for c in shared} == {"read", "write"}
+    assert all(c.each == c.least for c in shared)
+
+
+def test_the_ladder_without_a_gpu(capsys):
+    """The figures that each rung improves, in order; and no time."""
+    assert ladder.main([]) == 0
+    shown = capsys.readouterr().out
+    assert "nothing here was timed" in shown and ("no GPU is at hand" in shown) != mg.cuda.is_available()
+    rows = {row.rung: row for row in ladder.ladder_rows("90")}
+    assert list(rows) == FLOAT
+    assert [rows[r].bytes for r in FLOAT] == [33.0, 5.0, 0.5, 0.125, 0.0625, 0.0625]
+    assert [rows[r].reads for r in FLOAT] == [0, 0, 2, 0.5, 0.25, 0.25]
+    assert rows["vectorized"].passes > 2 and rows["warp_tiled"].passes == 1
+    assert all(0.2 < row.occupancy <= 1 and row.registers <= 128 for row in rows.values())
+
+
+def test_the_ladder_on_a_gpu(monkeypatch):
+    """On the stand-in for CuPy: every rung is run and checked; a wrong one is found."""
+    with stand_in.installed():
+        lines = list(ladder.timed_table([20]))
+        assert [line.split()[1] for line in lines[2:]] == [*FLOAT, "cublas"]
+        assert all("(100%)" in line for line in lines[2:])  # each takes as long, by the stand-in's clock
+        monkeypatch.setattr(mg.Tensor, "__matmul__", lambda a, b: a + b)
+        with pytest.raises(AssertionError, match="rung naive: the product is wrong"):
+            ladder.timed(20)
