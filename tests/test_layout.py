@@ -104,6 +104,14 @@ def test_cuda_kernels_have_a_reference_and_lie_in_files_of_one_stem():
         assert any(e == name or e.startswith(f"{name}_") for e in entries), f"{stem}.cu has nothing for {name}"
 
 
+REFERENCE_ONLY_ON_CUDA = set()  # kernels without a CUDA body; say why beside each
+
+
+def test_every_kernel_has_a_cuda_body():
+    assert set(KERNELS) - set(bodies()) == REFERENCE_ONLY_ON_CUDA
+    assert set(LAUNCHES) - set(KERNELS) == set(), "launched without a reference"
+
+
 def test_every_op_file_has_its_tests():
     tested = {f.stem.removeprefix("test_") for f in (TESTS / "ops").glob("test_*.py")}
     assert OPS - SHARED - tested == set(), "op files without tests"

@@ -5,17 +5,13 @@
 //
 //   _short   a block for each row: pairs (key, place) in shared memory, a bitonic network
 //   _keys, four times (_count, _offsets, _scatter), _take
-//            long rows: radix sort by 8 bits at a time, the lowest first. A tile counts its digits, a block for each
-//            row adds these up to where each tile's run of a digit begins, a tile puts its elements there in order
+//            long rows: radix sort by 8 bits at a time, the lowest first (radix.cuh)
 //   topk_forward_select
 //            a block for each row finds the k-th key digit by digit, the highest first, and sorts what is not behind it
 
-#include "scan.cuh"
+#include "radix.cuh"
 
-constexpr int kShort = 2048;                                // pairs that a block sorts in shared memory
-constexpr int kDigits = 256, kThreads = 256, kTile = 4096;  // of the radix sort
-constexpr int kBatches = kTile / kThreads;                  // elements of a thread
-constexpr int kShare = 8;                                   // counts of a thread in a step of `_offsets`
+constexpr int kShort = 2048;  // pairs that a block sorts in shared memory
 
 namespace {
 
@@ -55,21 +51,6 @@ __device__ __forceinline__ void write_pairs(float* y, long long* index, const fl
   }
 }
 
-struct Count {
-  int n = 0;
-
-  __device__ __forceinline__ Count operator()(Count later) const {
-    later.n += n;
-    return later;
-  }
-};
-
-__device__ __forceinline__ Count count_of(int n) {
-  Count count;
-  count.n = n;
-  return count;
-}
-
 }  // namespace
 
 // size: the power of two from n on; the first k are written.
@@ -95,77 +76,17 @@ extern "C" __global__ void __launch_bounds__(256)
 
 extern "C" __global__ void __launch_bounds__(256)
     sort_forward_count(int* counts, const unsigned* keys, int n, int tiles, int shift) {
-  __shared__ int found[kDigits];
-  const Size row = blockIdx.x / tiles;
-  const int tile = blockIdx.x % tiles, begin = tile * kTile;
-  found[threadIdx.x] = 0;
-  __syncthreads();
-  for (int i = begin + threadIdx.x; i < n && i < begin + kTile; i += kThreads)
-    atomicAdd(&found[keys[row * n + i] >> shift & (kDigits - 1)], 1);
-  __syncthreads();
-  counts[(row * kDigits + threadIdx.x) * tiles + tile] = found[threadIdx.x];
+  count_digits(counts, keys, n, tiles, shift);
 }
 
-// A block for each row: counts become the sums of all before them.
 extern "C" __global__ void __launch_bounds__(256) sort_forward_offsets(int* counts, long long length) {
-  counts += blockIdx.x * length;
-  int before = 0;
-  for (Size begin = 0; begin < length; begin += kThreads * kShare) {
-    const Size first = begin + threadIdx.x * kShare;
-    int own[kShare], sum = 0;
-#pragma unroll
-    for (int i = 0; i < kShare; ++i) own[i] = first + i < length ? counts[first + i] : 0, sum += own[i];
-    Count all;
-    int running = before + scan_block(count_of(sum), all).n;
-    before += all.n;
-#pragma unroll
-    for (int i = 0; i < kShare; ++i) {
-      if (first + i < length) counts[first + i] = running;
-      running += own[i];
-    }
-  }
+  sum_counts(counts, length);
 }
 
-// A warp has neighbouring elements, batch by batch: how many of a digit came before in the warp, then in the block.
 extern "C" __global__ void __launch_bounds__(256)
     sort_forward_scatter(unsigned* keys_out, int* places_out, const unsigned* keys, const int* places,
                          const int* offsets, int n, int tiles, int shift) {
-  __shared__ int starts[kThreads / kWarp][kDigits];
-  const Size row = blockIdx.x / tiles;
-  const int tile = blockIdx.x % tiles, lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  const int begin = tile * kTile + warp * kWarp * kBatches;
-  int* mine = starts[warp];
-  for (int d = lane; d < kDigits; d += kWarp) mine[d] = 0;
-  __syncwarp();
-  int ranks[kBatches];
-  const auto digit_at = [&](int i) {
-    return i < n ? static_cast<int>(keys[row * n + i] >> shift & (kDigits - 1)) : -1;
-  };
-#pragma unroll
-  for (int batch = 0; batch < kBatches; ++batch) {
-    const int digit = digit_at(begin + batch * kWarp + lane);
-    const unsigned peers = __match_any_sync(kAllLanes, digit);
-    const int before = digit < 0 ? 0 : mine[digit];
-    ranks[batch] = before + __popc(peers & ((1u << lane) - 1u));
-    __syncwarp();
-    if (digit >= 0 && lane == __ffs(static_cast<int>(peers)) - 1) mine[digit] = before + __popc(peers);
-    __syncwarp();
-  }
-  __syncthreads();
-  int running = offsets[(row * kDigits + threadIdx.x) * tiles + tile];
-  for (int w = 0; w < kThreads / kWarp; ++w) {
-    const int count = starts[w][threadIdx.x];
-    starts[w][threadIdx.x] = running;
-    running += count;
-  }
-  __syncthreads();
-#pragma unroll
-  for (int batch = 0; batch < kBatches; ++batch) {
-    const int i = begin + batch * kWarp + lane;
-    if (i >= n) break;
-    const Size to = row * n + mine[digit_at(i)] + ranks[batch];
-    keys_out[to] = keys[row * n + i], places_out[to] = places[row * n + i];
-  }
+  scatter_digits(keys_out, places_out, keys, places, offsets, n, tiles, shift);
 }
 
 // y, index (rows, k)

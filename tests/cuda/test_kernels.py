@@ -138,6 +138,8 @@ INDEX = rng.integers(0, 50, 200)
 OTHERS = [
     ("embedding_forward", blank(200, 45), numbers(50, 45), INDEX),
     ("embedding_backward", blank(60, 45), numbers(200, 45), INDEX),
+    ("embedding_backward", blank(5000, 1), numbers(33000, 1), rng.integers(0, 5000, 33000)),
+    ("embedding_backward", blank(300, 33), numbers(9000, 33), rng.integers(0, 3, 9000)),
     ("uniform_fill", blank(1025), 1234567890123, 2**40),
     ("normal_fill", blank(1025), 7, 3),
     ("dropout_forward", blank(1025), numbers(1025), 0.3, 5, 2),

@@ -4,8 +4,9 @@ import numpy as np
 
 from minigrad.backend.array import empty_beside
 from minigrad.cuda.launches import Launch, blocks_for, launches
+from minigrad.cuda.launches.radix import passes
 
-SHORT, TILE, DIGITS = 2048, 4096, 256
+SHORT = 2048
 
 
 def power_from(n):
@@ -23,16 +24,9 @@ def sorted_rows(y, index, x, descending):
         block = min(256, max(32, size // 2))
         yield Launch("sort_forward_short", rows, block, (y, index, x, n, k, size, descending))
         return
-    tiles = blocks_for(n, TILE)
-    keys, places, more_keys, more_places = (empty_beside(x, x.shape, t) for t in (np.uint32, np.int32) * 2)
-    counts = empty_beside(x, (rows, DIGITS, tiles), np.int32)
+    keys, places = empty_beside(x, x.shape, np.uint32), empty_beside(x, x.shape, np.int32)
     yield Launch("sort_forward_keys", blocks_for(x.size, 256), 256, (keys, places, x, x.size, n, descending))
-    for shift in (0, 8, 16, 24):
-        yield Launch("sort_forward_count", rows * tiles, 256, (counts, keys, n, tiles, shift))
-        yield Launch("sort_forward_offsets", rows, 256, (counts, DIGITS * tiles))
-        args = (more_keys, more_places, keys, places, counts, n, tiles, shift)
-        yield Launch("sort_forward_scatter", rows * tiles, 256, args)
-        keys, places, more_keys, more_places = more_keys, more_places, keys, places
+    _, places = yield from passes("sort_forward", keys, places, 32)
     yield Launch("sort_forward_take", blocks_for(y.size, 256), 256, (y, index, x, places, y.size, n, k))
 
 
