@@ -125,8 +125,11 @@ CUDA_SIM_EXPORT int cuda_sim_launch(const Launch* launch, Report* report) {
   run.order = make_order(threads);
   run.barriers.clear();
   check_launch_begins();
+  watch_launch_begins();
   run_grid();
+  watch_launch_ends();
   check_launch_ends();
+  fflush(stdout);  // what printf wrote
   return run.failed;
 }
 

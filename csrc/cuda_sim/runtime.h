@@ -1,7 +1,8 @@
 // What the files of the runtime share. Read launch.cpp (the way in), scheduler.cpp (who runs when), warp.cpp (what
 // lanes do together), tensor_core.cpp (ldmatrix, mma), async.cpp
-// (copies beside the threads), shared.cpp (memory of a block), fibers.cpp (stacks), checker.cpp (who may touch what;
-// the checked build only), hooks.cpp (how the checker hears of loads and stores), trace.cpp (accesses kept one by one).
+// (copies beside the threads), shared.cpp (memory of a block), fibers.cpp (stacks), watch.cpp (kernels that do not
+// end), checker.cpp (who may touch what; the checked build only), hooks.cpp (how the checker hears of loads and
+// stores), trace.cpp (accesses kept one by one).
 #pragma once
 
 #include <cstdarg>
@@ -34,6 +35,7 @@ struct Launch {
   unsigned seed;
   const char* skipped_file;  // the barrier on this line is passed over, or null
   int skipped_line;
+  uint64_t patience;  // steps that a block may take in the checked build; 0 is any number
 };
 
 struct Report {  // the first fault; the launch ends with it
@@ -109,6 +111,12 @@ char* take_shared(size_t bytes, size_t align, const char* name);
 void clear_copies();
 void mark_copy(void* to, size_t bytes, int change, int thread);  // one more, or one less
 int copy_under_way(const void* address, size_t bytes);           // the thread that began one there, or -1
+
+// Kernels that do not end
+extern bool interrupted;
+void watch_launch_begins();
+void watch_block_begins();
+void watch_launch_ends();
 
 // The checker; nothing but empty functions in the fast build. A time is counted up by every barrier and every block.
 #ifdef CUDA_SIM_CHECK

@@ -100,6 +100,7 @@ void end_thread(Thread& thread) {
 
 // Run a thread to its next wait, or to its end. Returns whether there was anything to do.
 bool step(Thread& thread) {
+  if (interrupted) fail("interrupted", "interrupted");
   if (run.failed || (thread.status != Status::fresh && thread.status != Status::ready)) return false;
   if (thread.status == Status::fresh) start_fiber(thread, fiber_body);
   thread.status = Status::ready;
@@ -175,6 +176,7 @@ void run_block(uint3 index) {
   clear_shared();
   clear_copies();
   check_block_begins();
+  watch_block_begins();
   const size_t dynamic = run.launch->dynamic_shared;
   block.dynamic_shared = dynamic ? take_shared(dynamic, 1024, "dynamic shared memory") : nullptr;
   const auto order = static_cast<Order>(run.launch->order);

@@ -26,9 +26,10 @@ _CSRC = next((p for p in (_PACKAGE / "csrc", _PACKAGE.parent / "csrc") if (p / "
 
 COMMON = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-threadsafe-statics", "-w"]
 MODES = {  # of the kernels; the checker is told of loads and stores as they stand in the source: no vectors
-    "fast": ["-O2", "-g1"],
+    "fast": ["-O2", "-g1", "-gdwarf-4"],  # 4, as addr2line takes the wrong file from short texts in 5
     "check": [
-        "-O1", "-g", "-fno-tree-vectorize", "-DCUDA_SIM_CHECK",
+        "-O1", "-g", "-gdwarf-4", "-fno-tree-vectorize", "-DCUDA_SIM_CHECK",
+        "-fsanitize-coverage=trace-pc",  # so that endless loops are noticed (watch.cpp)
         "-fsanitize=thread,alignment,bounds,integer-divide-by-zero,null",
     ],
     "debug": ["-O0", "-g", "-DCUDA_SIM_DEBUG"],  # every function stays one, every variable is there: for gdb

@@ -41,6 +41,7 @@ class Settings:
     order: str = "forward"
     seed: int = 0
     skip: tuple | None = None
+    patience: int = 1 << 32
 
     def __post_init__(self):
         if self.mode not in build.MODES:
@@ -56,7 +57,8 @@ settings = Settings()
 def simulate(**changes):
     """Inside the block kernels are simulated with other settings: `mode` ("fast", "check"), `order` ("forward",
     "reverse", "random") and `seed`. `skip=("softmax.cu", 40)` passes over the `__syncthreads` or `__syncwarp` of that
-    line: if nothing is reported then, the barrier is not needed, or this run does not show what for.
+    line: if nothing is reported then, the barrier is not needed, or this run does not show what for. `patience` is the
+    number of steps of a block after which mode "check" takes a kernel for endless; Ctrl-C ends one in every mode.
 
     >>> import minigrad as mg
     >>> with mg.cuda.simulate(mode="check", order="random", seed=1):
@@ -101,7 +103,7 @@ class _Launch(ctypes.Structure):
         ("arguments", ctypes.c_void_p), ("argument_count", ctypes.c_int),
         ("buffers", ctypes.POINTER(_Buffer)), ("buffer_count", ctypes.c_int),
         ("order", ctypes.c_int), ("seed", ctypes.c_uint), ("skipped_file", ctypes.c_char_p),
-        ("skipped_line", ctypes.c_int),
+        ("skipped_line", ctypes.c_int), ("patience", ctypes.c_uint64),
     ]  # fmt: skip
 
 
@@ -142,11 +144,13 @@ class Library:
             call.skipped_file, call.skipped_line = settings.skip[0].encode(), settings.skip[1]
         if listener:
             listener(kernel, call, [v.nbytes for v in values])
+        call.patience = settings.patience
         report = _Report()
         with _lock:
             failed = self._launch(ctypes.byref(call), ctypes.byref(report))
         if failed:
-            raise self._error(kernel, report)
+            error = self._error(kernel, report)
+            raise KeyboardInterrupt(str(error)) if error.kind == "interrupted" else error
         if self.mode == "fast":
             _check_guards(kernel, touched)
 

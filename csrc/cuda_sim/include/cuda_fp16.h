@@ -22,7 +22,8 @@ inline uint16_t half_from(double x) {
 inline float half_value(uint16_t bits) {
   const uint32_t sign = (bits & 0x8000u) << 16, exponent = bits >> 10 & 31, fraction = bits & 1023;
   if (exponent == 0) return (sign ? -1.0f : 1.0f) * static_cast<float>(fraction) * 0x1p-24f;
-  return bit_copy<float>(sign | (exponent == 31 ? 255 : exponent + 127 - 15) << 23 | fraction << 13);
+  const uint32_t quiet = exponent == 31 && fraction ? 1u << 22 : 0;  // else fmaxf would pass such a NaN on
+  return bit_copy<float>(sign | (exponent == 31 ? 255 : exponent + 127 - 15) << 23 | fraction << 13 | quiet);
 }
 
 // a b + c, an inexact sum ending in an odd bit: rounding it once more then gives what one rounding would have given.
