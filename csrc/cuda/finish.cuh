@@ -41,4 +41,31 @@ struct Finish {
   }
 };
 
+// Sums of 16 rows and 8 Blocks columns that a warp has in registers, get(j, h) being two neighbours of row lane / 4 + 8
+// h in columns 8 j + lane % 4 * 2: by way of `room` in shared memory, so that lanes store whole rows side by side, and
+// what follows a sum is written once for all of them.
+template <int Blocks>
+struct Room {
+  static constexpr int kRow = 8 * Blocks + 8, kFloats = 16 * kRow;  // eight banks from row to row
+  static constexpr int kPairs = 4 * Blocks;                         // of a row
+
+  template <class T, class Get>
+  static __device__ __forceinline__ void store(const Finish<T>& finish, float* room, int row, int column,
+                                               const Get& get) {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int j = 0; j < Blocks; ++j)
+#pragma unroll
+      for (int h = 0; h < 2; ++h)
+        *reinterpret_cast<float2*>(room + (lane / 4 + 8 * h) * kRow + 8 * j + lane % 4 * 2) = get(j, h);
+    __syncwarp();
+#pragma unroll 1
+    for (int i = lane; i < 16 * kPairs; i += kWarp) {
+      const int r = i / kPairs, c = i % kPairs * 2;
+      finish.store_pair(row + r, column + c, *reinterpret_cast<const float2*>(room + r * kRow + c));
+    }
+    __syncwarp();
+  }
+};
+
 }  // namespace

@@ -1,11 +1,13 @@
 // y (batch, m, n) = a (batch or 1, m, k) b (batch or 1, k, n) of two-byte floats, added up in float32, on tensor cores;
 // each stored with its last two dimensions swapped or not ("columns", "rows"); and, as a linear layer wants it,
-// y = activation(a b + bias + other). Rungs: `_plain`, which needs no tensor cores, and `_mma` (mma.cuh).
+// y = activation(a b + bias + other). Rungs: `_plain`, which needs no tensor cores, `_mma` (mma.cuh) and, compiled for
+// sm_90a, `_wgmma` (wgmma.cuh).
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 #include "mma.cuh"
+#include "wgmma.cuh"
 
 // A batch step of 0 is one matrix for all.
 struct Product {
@@ -82,4 +84,24 @@ MMA(matmul_forward_bfloat16_mma_rows_rows, __nv_bfloat16, false, true)
 MMA(matmul_forward_bfloat16_mma_rows_columns, __nv_bfloat16, false, false)
 MMA(matmul_forward_bfloat16_mma_columns_rows, __nv_bfloat16, true, true)
 MMA(matmul_forward_bfloat16_mma_columns_columns, __nv_bfloat16, true, false)
+#endif
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL) || defined(CUDA_SIM)
+#define WGMMA(NAME, T, A_DOWN, B_DOWN)                                                                            \
+  extern "C" __global__ void __launch_bounds__(384, 1)                                                            \
+      NAME(T* y, const T* a, const T* b, const T* bias, const T* other, const Product p,                          \
+           const __grid_constant__ TensorMap a_map, const __grid_constant__ TensorMap b_map) {                    \
+    const Tile tile(p, Wgmma::kHeight, Wgmma::kWidth);                                                            \
+    const int z = blockIdx.z;                                                                                     \
+    wgmma_product<T, A_DOWN, B_DOWN>(finish_of(p, y, bias, other, z), &a_map, &b_map, p.k, tile.row, tile.column, \
+                                     p.a_batch ? z : 0, p.b_batch ? z : 0);                                       \
+  }
+WGMMA(matmul_forward_float16_wgmma_rows_rows, __half, false, true)
+WGMMA(matmul_forward_float16_wgmma_rows_columns, __half, false, false)
+WGMMA(matmul_forward_float16_wgmma_columns_rows, __half, true, true)
+WGMMA(matmul_forward_float16_wgmma_columns_columns, __half, true, false)
+WGMMA(matmul_forward_bfloat16_wgmma_rows_rows, __nv_bfloat16, false, true)
+WGMMA(matmul_forward_bfloat16_wgmma_rows_columns, __nv_bfloat16, false, false)
+WGMMA(matmul_forward_bfloat16_wgmma_columns_rows, __nv_bfloat16, true, true)
+WGMMA(matmul_forward_bfloat16_wgmma_columns_columns, __nv_bfloat16, true, false)
 #endif

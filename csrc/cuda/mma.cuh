@@ -15,7 +15,7 @@ struct Mma {
   static constexpr int kSide = 128, kDepth = 32, kStages = 3, kThreads = 128;
   static constexpr int kWarpSide = 64, kAcross = kSide / kWarpSide;
   static constexpr int kTile = kSide * kDepth;
-  static constexpr int kRoomRow = kWarpSide + 8, kRoom = 16 * kRoomRow;  // floats: eight banks from row to row
+  using Results = Room<8>;
 #if __CUDA_ARCH__ >= 800
   static constexpr int kLoads = 4;  // that are begun together
 #else
@@ -103,31 +103,6 @@ __device__ __forceinline__ void multiply_tiles(float (&sums)[4][8][4], const T* 
   }
 }
 
-// A warp's results, 16 rows at a time by way of shared memory: lanes then store whole rows side by side, and what
-// follows a sum is written once for all of them.
-template <class T>
-__device__ __forceinline__ void store_sums(const Finish<T>& finish, const float (&sums)[4][8][4], float* room, int row,
-                                           int column) {
-  const int lane = threadIdx.x % kWarp;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-#pragma unroll
-    for (int j = 0; j < 8; ++j)
-#pragma unroll
-      for (int h = 0; h < 2; ++h) {
-        float* to = room + (lane / 4 + 8 * h) * Mma::kRoomRow + 8 * j + lane % 4 * 2;
-        *reinterpret_cast<float2*>(to) = make_float2(sums[i][j][2 * h], sums[i][j][2 * h + 1]);
-      }
-    __syncwarp();
-#pragma unroll 1
-    for (int r = 0; r < 16; ++r) {
-      const float* from = room + r * Mma::kRoomRow + 2 * lane;
-      finish.store_pair(row + 16 * i + r, column + 2 * lane, *reinterpret_cast<const float2*>(from));
-    }
-    __syncwarp();
-  }
-}
-
 // Results of the block at (row0, column0). a is stored (k, m) if ADown, else (m, k); b (k, n) if BDown, else (n, k).
 template <class T, bool ADown, bool BDown>
 __device__ __forceinline__ void mma_product(const Finish<T>& finish, const T* a_data, const T* b_data, int k, int row0,
@@ -158,7 +133,11 @@ __device__ __forceinline__ void mma_product(const Finish<T>& finish, const T* a_
     multiply_tiles<T, ADown, BDown>(sums, a_tiles[step % Mma::kStages], b_tiles[step % Mma::kStages], row, column);
   }
   __syncthreads();  // before the tiles become room for results
-  store_sums(finish, sums, reinterpret_cast<float*>(a_tiles) + warp * Mma::kRoom, row0 + row, column0 + column);
+  float* room = reinterpret_cast<float*>(a_tiles) + warp * Mma::Results::kFloats;
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    Mma::Results::store(finish, room, row0 + row + 16 * i, column0 + column,
+                        [&](int j, int h) { return make_float2(sums[i][j][2 * h], sums[i][j][2 * h + 1]); });
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 // The checker: every load and store of a kernel comes here (hooks.cpp). In this order: whose memory is it, may it be
 // touched there, was it ever written, and is the access ordered after those of other threads?
 //
-// For each four bytes a `Cell` remembers the last write and two reads since. Order comes from three things only:
+// For each four bytes a `Cell` remembers the last write and two reads since. Order comes from four things only:
 //   __syncthreads   counts `now` up: an older access of the block is behind us
 //   __syncwarp      counts the clock of the warp up; each lane knows of every other lane up to when they last met
+//   an mbarrier     by arriving a thread says what it did and knows, by waiting others learn it
 //   __threadfence   before an atomic publishes what the block wrote; a block that updates the same address afterwards
 //                   has acquired it. Nothing else orders blocks.
 
@@ -56,7 +57,8 @@ std::vector<char> acquired;        // of these blocks, whose writes are known to
 std::map<void*, std::vector<size_t>> published;
 bool fenced;
 std::vector<WarpClock> clocks;
-std::vector<Span> spans;  // sorted
+std::vector<Knowledge> heard;  // by thread: what it learned by mbarriers; empty if nothing
+std::vector<Span> spans;       // sorted
 std::vector<Cell> arena_cells;
 std::vector<int16_t> arena_owner;  // region of each four bytes, or -1
 
@@ -146,6 +148,8 @@ bool is_ordered(const Access& earlier, bool shared) {
   }
   if (earlier.time < now || earlier.thread == current->linear) return true;
   const int warp = current->warp;
+  const Knowledge& known = heard[current->linear];
+  if (!known.empty() && earlier.warp_time < known[earlier.thread]) return true;
   if (earlier.thread / kWarp != warp) return false;
   return earlier.warp_time < clocks[warp].known[current->lane][earlier.thread % kWarp];
 }
@@ -259,6 +263,8 @@ void access(void* at, size_t bytes, bool write, bool atomic, const void* code) {
 
 void check_access(void* at, size_t bytes, bool write, const void* code) { access(at, bytes, write, false, code); }
 
+void check_atomic(void* at, size_t bytes, const void* code) { access(at, bytes, true, true, code); }
+
 void note_atomic(void* address, size_t bytes, void* code) {
   access(address, bytes, true, true, code);
   if (!run.failed && current) publish(address);
@@ -308,6 +314,7 @@ void check_block_begins() {
   fenced = false;
   std::fill(arena_owner.begin(), arena_owner.end(), -1);
   std::fill(clocks.begin(), clocks.end(), WarpClock{});
+  heard.assign(run.threads.size(), {});
 }
 
 void check_barrier() { ++now; }
@@ -317,6 +324,21 @@ void check_region(int region) {
   const size_t begin = (r.begin - arena) / 4, end = (r.end - arena + 3) / 4;
   std::fill(arena_owner.begin() + begin, arena_owner.begin() + end, static_cast<int16_t>(region));
 }
+
+static void learn(Knowledge& mine, const Knowledge& more) {
+  mine.resize(run.threads.size());
+  for (size_t i = 0; i < more.size(); ++i) mine[i] = std::max(mine[i], more[i]);
+}
+
+void check_release(Knowledge& known, int thread) {
+  const int warp = thread / kWarp, lane = thread % kWarp;
+  learn(known, heard[thread]);
+  for (size_t i = 0; i < kWarp && warp * kWarp + i < known.size(); ++i)
+    known[warp * kWarp + i] = std::max(known[warp * kWarp + i], clocks[warp].known[lane][i]);
+  known[thread] = ++clocks[warp].now;
+}
+
+void check_acquire(const Knowledge& known) { learn(heard[current->linear], known); }
 
 // The lanes of the group have met: each now knows all that any of them knew.
 void check_warp_sync(int warp, unsigned group) {
@@ -329,6 +351,11 @@ void check_warp_sync(int warp, unsigned group) {
     if (group >> i & 1) together[i] = clock.now;
   for (int i = 0; i < kWarp; ++i)
     if (group >> i & 1) std::copy_n(together, kWarp, clock.known[i]);
+  Knowledge all;
+  for (int i = 0; i < kWarp; ++i)
+    if (group >> i & 1 && !heard[warp * kWarp + i].empty()) learn(all, heard[warp * kWarp + i]);
+  for (int i = 0; i < kWarp && !all.empty(); ++i)
+    if (group >> i & 1) heard[warp * kWarp + i] = all;
 }
 
 }  // namespace cuda_sim

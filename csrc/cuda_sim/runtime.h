@@ -1,8 +1,8 @@
 // What the files of the runtime share. Read launch.cpp (the way in), scheduler.cpp (who runs when), warp.cpp (what
-// lanes do together), tensor_core.cpp (ldmatrix, mma), async.cpp
-// (copies beside the threads), shared.cpp (memory of a block), fibers.cpp (stacks), watch.cpp (kernels that do not
-// end), checker.cpp (who may touch what; the checked build only), hooks.cpp (how the checker hears of loads and
-// stores), trace.cpp (accesses kept one by one).
+// lanes do together), tensor_core.cpp (ldmatrix, mma), async.cpp (copies beside the threads), mbarrier.cpp (barriers in
+// memory, copies of boxes), wgmma.cpp (products of warpgroups), shared.cpp (memory of a block), fibers.cpp (stacks),
+// watch.cpp (kernels that do not end), checker.cpp (who may touch what; the checked build only), hooks.cpp (how the
+// checker hears of loads and stores), trace.cpp (accesses kept one by one).
 #pragma once
 
 #include <cstdarg>
@@ -118,6 +118,16 @@ void watch_launch_begins();
 void watch_block_begins();
 void watch_launch_ends();
 
+void clear_barriers();  // mbarrier.cpp
+void clear_wgmma();     // wgmma.cpp
+char* swizzled(char* address);
+
+// What all 32 lanes of a warp do at once, with what each brings.
+void together(const char* name, void* lane, void (*body)(void** lanes), Place place);
+
+// What a thread knows of each other one: everything that it did before this time of its warp's clock.
+using Knowledge = std::vector<uint32_t>;
+
 // The checker; nothing but empty functions in the fast build. A time is counted up by every barrier and every block.
 #ifdef CUDA_SIM_CHECK
 void check_launch_begins();
@@ -127,6 +137,9 @@ void check_barrier();
 void check_warp_sync(int warp, unsigned lanes);
 void check_region(int region);
 void check_access(void* at, size_t bytes, bool write, const void* code);
+void check_atomic(void* at, size_t bytes, const void* code);
+void check_release(Knowledge& known, int thread);  // add what a thread has done and knows
+void check_acquire(const Knowledge& known);        // the running thread knows all that from now on
 #else
 inline void check_launch_begins() {}
 inline void check_launch_ends() {}
@@ -135,6 +148,9 @@ inline void check_barrier() {}
 inline void check_warp_sync(int, unsigned) {}
 inline void check_region(int) {}
 inline void check_access(void*, size_t, bool, const void*) {}
+inline void check_atomic(void*, size_t, const void*) {}
+inline void check_release(Knowledge&, int) {}
+inline void check_acquire(const Knowledge&) {}
 #endif
 
 }  // namespace cuda_sim

@@ -175,6 +175,8 @@ void run_block(uint3 index) {
   run.votes[0] = 0, run.votes[1] = 1, run.votes[2] = 0;
   clear_shared();
   clear_copies();
+  clear_barriers();
+  clear_wgmma();
   check_block_begins();
   watch_block_begins();
   const size_t dynamic = run.launch->dynamic_shared;

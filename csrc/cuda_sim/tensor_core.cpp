@@ -12,10 +12,6 @@ namespace cuda_sim {
 
 namespace {
 
-void together(const char* name, void* lane, void (*body)(void** lanes), Place place) {
-  collective({Op::together, ~0u, reinterpret_cast<uint64_t>(lane), 0, kWarp, 0, name, body}, place);
-}
-
 float of_bfloat16(uint16_t bits) { return bit_copy<float>(static_cast<uint32_t>(bits) << 16); }
 
 // The lower or upper half of a register.
@@ -58,6 +54,10 @@ void multiply(void** brought, const Value& value) {
 }
 
 }  // namespace
+
+void together(const char* name, void* lane, void (*body)(void** lanes), Place place) {
+  collective({Op::together, ~0u, reinterpret_cast<uint64_t>(lane), 0, kWarp, 0, name, body}, place);
+}
 
 void load_matrices(MatrixLane& lane, Place place) {
   check_access(const_cast<void*>(lane.row), 16, false, __builtin_return_address(0));

@@ -1,8 +1,9 @@
 """cubin: kernel files compiled for GPUs, by NVRTC where it is there, else by nvcc, and kept on disk.
 
-A cubin runs on one architecture: "90" is sm_90. It is named by a key of all that goes in (the text, the files that it
-includes, the options, the compiler's version, the architecture), so that no stale one is ever taken. What the compiler
-said lies beside it: `budget.py` reads registers and spills from that.
+A cubin runs on one architecture: "90" is sm_90, or sm_90a for a file that has something for that one only. It is named
+by a key of all that goes in (the text, the files that it includes, the options, the compiler's version, the
+architecture), so that no stale one is ever taken. What the compiler said lies beside it: `budget.py` reads registers
+and spills from that.
 """
 
 import hashlib
@@ -72,30 +73,37 @@ def _nvcc_version():
     return found and found.group(1)
 
 
+def target(files, arch):
+    """What the source files are compiled for on an architecture: "90a" for "90" where they ask for its own features."""
+    own = any("__CUDA_ARCH_FEAT_SM90_ALL" in text for text in files.values())
+    return "90a" if arch == "90" and own else arch
+
+
 def cubin(text, name, arch, tool=None):
     """The cubin of source `text` for an architecture; `name` is what messages call it.
 
     Errors: CompileError with what the compiler said; RuntimeError without a compiler.
     """
     tool, files = chosen(tool), build.with_headers(text, name)
+    arch = target(files, arch)
     options = nvrtc.OPTIONS if tool == "nvrtc" else (*NVCC_OPTIONS, *STRICT)
     parts = [tool, version(tool), repr(options), arch, *(f"{n}\n{t}" for n, t in sorted(files.items()))]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    target = folder() / f"{Path(name).stem}-sm_{arch}-{key}.cubin"
-    log = target.with_suffix(".log")
-    if target.exists() and log.exists():
-        return Cubin(target, log.read_text(), 0.0)
+    path = folder() / f"{Path(name).stem}-sm_{arch}-{key}.cubin"
+    log = path.with_suffix(".log")
+    if path.exists() and log.exists():
+        return Cubin(path, log.read_text(), 0.0)
     begin = time.perf_counter()
     code, said = (nvrtc.compile if tool == "nvrtc" else _by_nvcc)(files, name, arch)
     seconds = time.perf_counter() - begin
-    if code is None or "warning" in said:
+    if code is None or "warning" in said or "(C75" in said:  # notes that wgmma runs one by one
         raise build.CompileError(f"[cuda] {tool} refused {name} for sm_{arch}:\n{said}")
     _keep(log, said.encode())
-    _keep(target, code)
+    _keep(path, code)
     if os.environ.get("MINIGRAD_TRACE", "0") not in ("", "0"):
         shown = f"compiled for sm_{arch} by {tool} {version(tool)} in {seconds:.2f} s"
         print(f"[minigrad] {name} {shown}", file=sys.stderr)
-    return Cubin(target, said, seconds)
+    return Cubin(path, said, seconds)
 
 
 def cubin_of_file(stem, arch, tool=None, dtype=None):

@@ -30,6 +30,7 @@ RUNGS = {
     "warp_tiled": Rung(FLOAT, 75, "no conflicts of banks, and the next tiles on their way meanwhile: less waiting"),
     "plain": Rung(HALVES, 75, "two-byte floats added up in float32, a thread for each result: the definition"),
     "mma": Rung(HALVES, 75, "tensor cores (mma.sync), tiles of 128 x 128, loads beside them: no waiting for memory"),
+    "wgmma": Rung(HALVES, 90, "sm_90a: warpgroups multiply from shared memory, which TMA fills: fewer instructions"),
     CUBLAS: Rung(
         ("float32", "float16", "bfloat16"), 75, "NVIDIA's own, on a GPU: what the others are measured against"
     ),

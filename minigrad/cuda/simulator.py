@@ -30,6 +30,7 @@ from minigrad.cuda.source import signatures
 
 ORDERS = ("forward", "reverse", "random")
 SHARED_LIMIT = 48 << 10  # bytes per block that a launch gets without asking
+MOST_SHARED = 227 << 10  # and those that it can ask for, on sm_90
 
 
 @dataclass(frozen=True)

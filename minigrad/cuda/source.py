@@ -85,7 +85,7 @@ def included(text):
 
 
 def _parameters(listed, meaning):
-    return tuple(_parameter(p.replace("__restrict__", " "), meaning) for p in listed.split(",") if p.strip())
+    return tuple(_parameter(re.sub(r"__(restrict|grid_constant)__", " ", p), meaning) for p in listed.split(",") if p.strip())
 
 
 def _parameter(text, meaning):

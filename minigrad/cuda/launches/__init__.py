@@ -116,7 +116,8 @@ def _body(stem, function):
         for launch in plan:
             if launch.blocks > 0:
                 library = simulator.load_file(stem, simulator.settings.mode, source.dtype_of(launch.entry))
-                library.launch(*launch[:4], launch.shared)
+                most = simulator.SHARED_LIMIT if launch.shared <= simulator.SHARED_LIMIT else simulator.MOST_SHARED
+                library.launch(*launch[:4], launch.shared, most)
         return None
 
     return body

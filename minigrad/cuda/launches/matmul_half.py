@@ -1,28 +1,49 @@
-"""matmul_half: products of two-byte floats on tensor cores; a linear layer is one with a bias and an activation."""
+"""matmul_half: products of two-byte floats on tensor cores; a linear layer is one with a bias and an activation.
+
+Which rung is taken where none is asked for was not measured: no GPU was at hand.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from minigrad.cuda import rungs, simulator
 from minigrad.cuda.architecture import architecture
 from minigrad.cuda.launches import Launch, blocks_for, launches
+from minigrad.cuda.tensor_map import fits, tensor_map
 
 FIELDS = [("batch", "i8"), ("a_batch", "i8"), ("b_batch", "i8"), *((n, "i4") for n in ("m", "n", "k", "activation"))]
 simulator.structures["Product"] = product_type = np.dtype(FIELDS)
-SIDE, THREADS = 128, 128  # of what a block of the rung "mma" computes
 RELU = 1
-SMALL = 256  # up to so many results no tile pays
+SMALL, LARGE = 256, 64  # up to so many results no tile pays; from such m, n and k on, "wgmma" is taken
 MOST = 65535  # blocks along z
 
 
-def rung_for(y):
+class Blocks(NamedTuple):
+    """Results of a block, each way; its threads; the bytes of shared memory that it does not declare (wgmma.cuh)."""
+
+    height: int
+    width: int
+    threads: int
+    shared: int
+
+
+BLOCKS = {"mma": Blocks(128, 128, 128, 0), "wgmma": Blocks(128, 256, 384, 4 * 48 * 1024 + 1024 + 8 * 16 * 40 * 4)}
+
+
+def rung_for(y, a, b, k):
     """The rung that was asked for, or one that fits results like y, on the GPU that they lie on."""
     has, chosen = architecture(y), rungs.chosen(y.dtype)
     tensor_cores = has >= (80 if y.dtype.name == "bfloat16" else 75)
+    boxes = has == 90 and k > 0 and fits(a) and fits(b) and (y.ndim == 2 or len(y) <= MOST)
     if chosen in (rungs.AUTO, rungs.CUBLAS):
-        return "mma" if tensor_cores and y.shape[-2] * y.shape[-1] > SMALL else "plain"
-    if has < rungs.RUNGS[chosen].architecture or not (tensor_cores or chosen == "plain"):
-        raise RuntimeError(f"[matmul] rung {chosen!r} on {y.dtype.name} asked for, which sm_{has} has not")
-    return chosen
+        m, n = y.shape[-2:]
+        tiled = "wgmma" if boxes and min(m, n, k) >= LARGE else "mma"
+        return tiled if tensor_cores and m * n > SMALL else "plain"
+    lacks = has != 90 if chosen == "wgmma" else not tensor_cores and chosen != "plain"
+    if lacks:
+        raise RuntimeError(f"[matmul] rung {chosen!r} was asked for {y.dtype.name}, which sm_{has} has not")
+    return "mma" if chosen == "wgmma" and not boxes else chosen
 
 
 def product(y, a, b, transposed, bias=None, other=None, activation=0):
@@ -37,7 +58,8 @@ def product(y, a, b, transposed, bias=None, other=None, activation=0):
 
 def started(y, a, b, transposed, bias, other, activation):
     (m, n), batch = y.shape[-2:], len(y) if y.ndim == 3 else 1
-    k, rung = a.shape[-2 if transposed[0] else -1], rung_for(y)
+    k = a.shape[-2 if transposed[0] else -1]
+    rung = rung_for(y, a, b, k)
     steps = [0 if x.ndim == 2 or len(x) == 1 else x.shape[-2] * x.shape[-1] for x in (a, b)]
     values = np.array((batch, *steps, m, n, k, activation), product_type)
     name = f"matmul_forward_{y.dtype.name}_{rung}"
@@ -45,10 +67,12 @@ def started(y, a, b, transposed, bias, other, activation):
         yield Launch(name, blocks_for(y.size, 256), 256, (y, a, b, bias, other, values, *transposed))
         return
     name += "".join("_columns" if t else "_rows" for t in transposed)
+    blocks = BLOCKS[rung]
+    maps = (tensor_map(a), tensor_map(b)) if rung == "wgmma" and y.size else ()
     for begin in range(0, batch, MOST):
         some = [x[begin:] if batch > MOST and len(x) == batch else x for x in (y, a, b)]
-        grid = (blocks_for(m, SIDE) * blocks_for(n, SIDE), 1, min(batch - begin, MOST))
-        yield Launch(name, grid, THREADS, (*some, bias, other, values))
+        grid = (blocks_for(m, blocks.height) * blocks_for(n, blocks.width), 1, min(batch - begin, MOST))
+        yield Launch(name, grid, blocks.threads, (*some, bias, other, values, *maps), blocks.shared)
 
 
 def for_both(function):
