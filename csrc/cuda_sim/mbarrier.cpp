@@ -23,7 +23,9 @@ struct BulkCopy {
 
 struct Phases {
   unsigned expected, pending, phase = 0;
-  size_t bytes = 0;     // that are to come in this phase
+  size_t bytes = 0;  // that are to come in this phase
+  int maker = 0;     // the thread that initialised it, and how often all had met by then
+  unsigned made = 0;
   bool fenced = false;  // whether the machine beside the threads knows of it
   std::vector<BulkCopy> copies;
   std::vector<int> waiting;  // threads
@@ -35,8 +37,14 @@ std::map<const void*, Phases> barriers;
 Phases& phases_of(void* barrier, const char* what, Place place, const void* code) {
   check_atomic(barrier, sizeof(uint64_t), code);
   const auto found = barriers.find(barrier);
-  if (found != barriers.end()) return found->second;
   blame(place);
+  if (found != barriers.end()) {
+    Phases& b = found->second;
+    if (b.made == run.meetings && b.maker / kWarp != current->warp)
+      fail("race", "%s at %s:%d of an mbarrier that another warp initialised, with no __syncthreads since, in %s", what,
+           place.file, place.line, name_of(*current).c_str());
+    return b;
+  }
   fail("uninitialised", "%s at %s:%d of an mbarrier that is not initialised, in %s", what, place.file, place.line,
        name_of(*current).c_str());
   return barriers[barrier];
@@ -104,6 +112,7 @@ void barrier_init(void* barrier, int arrivals) {
   check_access(barrier, sizeof(uint64_t), true, __builtin_return_address(0));
   Phases& b = barriers[barrier] = Phases{};
   b.expected = b.pending = static_cast<unsigned>(arrivals);
+  b.maker = current->linear, b.made = run.meetings;
 }
 
 void barrier_fence() {

@@ -69,6 +69,7 @@ struct Run {
   std::vector<WarpLanes> warps;
   std::vector<int> order;  // in which threads are looked at, when that is random
   int live, waiting;       // threads of the block
+  unsigned meetings;       // how often all of them have met at a barrier
   int votes[3], voted[3];  // by Vote: coming in, and of the last barrier
   void* scheduler_stack;
   std::vector<Place> barriers;  // that threads came to, each once; in the checked build

@@ -52,7 +52,7 @@ void release_block() {
   }
   for (Thread& t : run.threads)
     if (t.status == Status::waits_for_block) t.status = Status::ready;
-  run.waiting = 0;
+  run.waiting = 0, ++run.meetings;
   std::copy_n(run.votes, 3, run.voted);
   run.votes[0] = 0, run.votes[1] = 1, run.votes[2] = 0;
   check_barrier();

@@ -85,7 +85,8 @@ def included(text):
 
 
 def _parameters(listed, meaning):
-    return tuple(_parameter(re.sub(r"__(restrict|grid_constant)__", " ", p), meaning) for p in listed.split(",") if p.strip())
+    listed = re.sub(r"__(restrict|grid_constant)__", " ", listed)
+    return tuple(_parameter(p, meaning) for p in listed.split(",") if p.strip())
 
 
 def _parameter(text, meaning):

@@ -122,3 +122,110 @@ extern "C" __global__ void matrices_askew(float* y, const float* x) {
   ldmatrix_x4<false>(registers, tile + threadIdx.x % 2);  // here
   y[0] = registers[0];
 }
+
+// sm_90a --------------------------------------------------------------------------------------------------------------
+
+#include "ptx_sm90a.cuh"
+
+// A block's tile of 64 x 64 halves and a barrier for it; `arrivals` end a phase.
+#define TILE_AND_BARRIER(ARRIVALS)                                               \
+  extern __shared__ __align__(1024) __half tile[];                               \
+  __shared__ unsigned long long barrier[1];                                      \
+  if (threadIdx.x == 0) mbarrier_init(barrier, ARRIVALS), fence_mbarrier_init(); \
+  __syncthreads();
+
+// y (64, 64) = the box of x at (column, row, z), as it lies in shared memory
+extern "C" __global__ void boxed(__half* y, const __grid_constant__ TensorMap x, int column, int row, int z) {
+  TILE_AND_BARRIER(1)
+  if (threadIdx.x == 0) {
+    mbarrier_expect(barrier, 8192);
+    tma_load_3d(tile, &x, barrier, column, row, z);
+  }
+  mbarrier_wait(barrier, 0);
+  for (int i = threadIdx.x; i < 64 * 64; i += blockDim.x) y[i] = tile[i];
+}
+
+// y (1) counts rounds of a ring of one stage: whoever waits sees what was written before the arrival.
+extern "C" __global__ void ring(int* y, int rounds) {
+  __shared__ int value[1];
+  __shared__ unsigned long long full[1];
+  __shared__ unsigned long long empty[1];
+  if (threadIdx.x == 0) mbarrier_init(full, 1), mbarrier_init(empty, 32);
+  __syncthreads();
+  if (threadIdx.x == 32)
+    for (int i = 0; i < rounds; ++i) {
+      mbarrier_wait(empty, i & 1 ^ 1);
+      value[0] = i;
+      mbarrier_arrive(full);
+    }
+  if (threadIdx.x < 32)
+    for (int i = 0; i < rounds; ++i) {
+      mbarrier_wait(full, i & 1);
+      if (value[0] == i && threadIdx.x == 0) y[0] += 1;
+      mbarrier_arrive(empty);
+    }
+}
+
+extern "C" __global__ void box_never_waited_for(__half* y, const __grid_constant__ TensorMap x) {
+  TILE_AND_BARRIER(1)
+  if (threadIdx.x == 0) mbarrier_expect(barrier, 8192), tma_load_3d(tile, &x, barrier, 0, 0, 0);
+  __syncthreads();
+  y[threadIdx.x] = tile[threadIdx.x];  // here
+}
+
+extern "C" __global__ void box_of_the_other_parity(__half* y, const __grid_constant__ TensorMap x) {
+  TILE_AND_BARRIER(1)
+  if (threadIdx.x == 0) mbarrier_expect(barrier, 8192), tma_load_3d(tile, &x, barrier, 0, 0, 0);
+  __syncthreads();
+  mbarrier_wait(barrier, 1);
+  y[threadIdx.x] = tile[threadIdx.x];  // here
+}
+
+extern "C" __global__ void box_that_others_waited_for(__half* y, const __grid_constant__ TensorMap x) {
+  TILE_AND_BARRIER(1)
+  if (threadIdx.x == 63) {
+    mbarrier_expect(barrier, 8192), tma_load_3d(tile, &x, barrier, 0, 0, 0);
+    mbarrier_wait(barrier, 0);
+  }
+  y[threadIdx.x] = tile[threadIdx.x];  // here
+}
+
+extern "C" __global__ void box_of_fewer_bytes(__half* y, const __grid_constant__ TensorMap x) {
+  TILE_AND_BARRIER(1)
+  if (threadIdx.x == 0) mbarrier_expect(barrier, 4096), tma_load_3d(tile, &x, barrier, 0, 0, 0);
+  mbarrier_wait(barrier, 0);  // here
+}
+
+extern "C" __global__ void box_without_fence(__half* y, const __grid_constant__ TensorMap x) {
+  extern __shared__ __align__(1024) __half tile[];
+  __shared__ unsigned long long barrier[1];
+  if (threadIdx.x == 0) {
+    mbarrier_init(barrier, 1);
+    tma_load_3d(tile, &x, barrier, 0, 0, 0);  // here
+  }
+}
+
+extern "C" __global__ void box_askew(__half* y, const __grid_constant__ TensorMap x) {
+  TILE_AND_BARRIER(1)
+  if (threadIdx.x == 0) tma_load_3d(tile + 64, &x, barrier, 0, 0, 0);  // here
+}
+
+extern "C" __global__ void barrier_that_is_none(__half* y, const __grid_constant__ TensorMap x) {
+  __shared__ unsigned long long barrier[1];
+  barrier[0] = 0;
+  mbarrier_arrive(barrier);  // here
+}
+
+extern "C" __global__ void too_many_arrivals(__half* y, const __grid_constant__ TensorMap x) {
+  TILE_AND_BARRIER(1)
+  if (threadIdx.x == 0) mbarrier_expect(barrier, 8192);
+  __syncthreads();
+  mbarrier_arrive(barrier);  // here
+}
+
+extern "C" __global__ void wgmma_without_fence(__half* y, const __grid_constant__ TensorMap x) {
+  TILE_AND_BARRIER(1)
+  float sums[128] = {};
+  const MatrixDescriptor part = wgmma_descriptor(tile, 8192, 1024);
+  wgmma_m64n256k16<__half, false, false>(sums, part, part);  // here
+}

@@ -1,5 +1,6 @@
 """Mutants: our own kernels with one planted fault each, and what the simulator reports of it."""
 
+import re
 import shutil
 
 import numpy as np
@@ -22,6 +23,8 @@ SUM = ("sum_forward", blank(2, 70), numbers(2, 19, 70))
 SOFTMAX = ("softmax_forward", blank(2, 1500, 1), numbers(2, 1500, 1))
 NARROW = [a.astype(np.float16) for a in (blank(20, 40), numbers(20, 200), numbers(40, 200))]
 PRODUCT = ("matmul_forward_float16", *NARROW, False, True)
+BROAD = [a.astype(np.float16) for a in (blank(72, 64), numbers(72, 584), numbers(64, 584))]
+WIDE = ("matmul_forward_float16", *BROAD, False, True)
 TILED = ("tiled:matmul_forward", blank(20, 20), numbers(20, 40), numbers(40, 20), False, False)
 WARP_TILED = ("warp_tiled:linear_forward", blank(130, 20), numbers(130, 20), numbers(20, 20), None)
 SHORT_ROWS = ("softmax_forward", blank(3, 7, 1), numbers(3, 7, 1))
@@ -95,6 +98,25 @@ MUTANTS = [  # name, file, text, its replacement, run, kind of fault
     ("a tile too short", "mma.cuh", "T b_tiles[Mma::kStages][Mma::kTile]", "T b_tiles[Mma::kStages - 1][Mma::kTile]",
      PRODUCT, "out of bounds"),
     ("a load of rows that are not there", "mma.cuh", "row < rows && ", "", PRODUCT, "out of bounds"),
+    ("boxes that nobody waits for", "wgmma.cuh", "    mbarrier_wait(&full[step % Wgmma::kStages], round(step));\n", "",
+     WIDE, "uninitialised"),
+    ("a wait for the other parity", "wgmma.cuh", "kStages], round(step));", "kStages], round(step) ^ 1);", WIDE,
+     "uninitialised"),
+    ("boxes into a stage that is read", "wgmma.cuh", "mbarrier_wait(&empty[slot], round(step) ^ 1);", "", WIDE,
+     "mbarrier"),
+    ("a producer that waits for what is never filled", "wgmma.cuh", "round(step) ^ 1);", "round(step));", WIDE,
+     "deadlock"),
+    ("a stage given back before it was read", "wgmma.cuh", "wgmma_wait<1>();\n      release(step - 1);",
+     "release(step - 1);\n      wgmma_wait<1>();", WIDE, "race"),
+    ("products that are not waited for", "wgmma.cuh", "wgmma_wait<1>();", "wgmma_wait<2>();", WIDE, "race"),
+    ("fewer arrivals than warps", "wgmma.cuh", "kConsumerWarps = 8", "kConsumerWarps = 7", WIDE, "race"),
+    ("bytes that never come", "wgmma.cuh", "full[slot], Wgmma::kStageBytes", "full[slot], 2 * Wgmma::kStageBytes", WIDE,
+     "deadlock"),
+    ("barriers that TMA knows nothing of", "wgmma.cuh", "    fence_mbarrier_init();\n", "", WIDE, "missing fence"),
+    ("no barrier behind the barriers' making", "wgmma.cuh", "  __syncthreads();\n", "", WIDE, "race"),
+    ("no fence before products", "wgmma.cuh", "    wgmma_fence();\n", "", WIDE, "missing fence"),
+    ("a box too far", "wgmma.cuh", "tile + i * Wgmma::kBoxElements", "tile + (i + 22) * Wgmma::kBoxElements", WIDE,
+     "out of bounds"),
     ("no barrier before the parts of a scan", "scan.cuh", "__syncthreads();  // the last scan may still be reading", "",
      CUMSUM, "race"),
     ("no barrier in an exchange of a warp", "cumulative.cu", "load(k * kWarp + lane);\n  __syncwarp();",
@@ -127,6 +149,12 @@ def run(name, *args):
         kernels(SimArray)[name](*copies(args, there))
 
 
+def keep_few_entries(path):
+    """Leave of a file's many entry points those that run here: it compiles much faster."""
+    others = r"^(MMA|WGMMA)\((?!\w+float16_\w+_rows_columns).*\n"
+    path.write_text(re.sub(others, "", path.read_text(), flags=re.MULTILINE))
+
+
 @pytest.fixture
 def planted(monkeypatch, tmp_path):
     """A function that puts a fault into a copy of the sources, from which kernels are then made."""
@@ -139,6 +167,7 @@ def planted(monkeypatch, tmp_path):
         source = (tmp_path / "cuda" / file).read_text()
         assert text in source, f"{file} has changed"
         (tmp_path / "cuda" / file).write_text(source.replace(text, replacement, 1))
+        keep_few_entries(tmp_path / "cuda" / "matmul_half.cu")
 
     return plant
 

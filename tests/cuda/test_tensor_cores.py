@@ -1,6 +1,7 @@
 """What tensor cores and asynchronous copies do in the simulator: fragments as documented, faults as planted; how tiles
 lie in shared memory; and products of two-byte floats by every rung."""
 
+import ctypes
 import re
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import minigrad as mg
 from minigrad.backend.devices import kernels
 from minigrad.backend.simulated import SimArray
 from minigrad.cuda import KernelError, rungs, simulator
+from minigrad.cuda import tensor_map as map_module
+from minigrad.cuda.launches import LAUNCHES
+from minigrad.cuda.tensor_map import tensor_map
 from tests.cuda.test_kernels import there
 
 SOURCE = (Path(__file__).parent / "tensor_cores.cu").read_text()
@@ -20,9 +24,9 @@ HALF = [name for name, rung in rungs.RUNGS.items() if "float16" in rung.dtypes a
 rng = np.random.default_rng(0)
 
 
-def launch(name, grid, block, *args, mode="check", **settings):
+def launch(name, grid, block, *args, mode="check", shared=0, **settings):
     with mg.cuda.simulate(**settings):
-        mg.cuda.compile(SOURCE, file="tensor_cores.cu", mode=mode)[name](grid, block, args)
+        mg.cuda.compile(SOURCE, file="tensor_cores.cu", mode=mode)[name](grid, block, args, shared=shared)
 
 
 # Tiles ---------------------------------------------------------------------------------------------------------------
@@ -106,13 +110,86 @@ FAULTS = {  # kernel: kind, words of the message
 
 @pytest.mark.parametrize("kernel", FAULTS)
 def test_a_fault_is_reported_with_its_line(kernel):
-    kind, words = FAULTS[kernel]
+    reported(kernel, *FAULTS[kernel], there(np.zeros(64, np.float32)), there(np.zeros(256, np.float32)))
+
+
+def reported(kernel, kind, words, *args, shared=0):
+    """Whether a fault of this kind is found in the line that is marked."""
     begin = SOURCE.index(f" {kernel}(")
     with pytest.raises(KernelError, match=re.escape(words)) as caught:
-        launch(kernel, 1, 64, there(np.zeros(64, np.float32)), there(np.zeros(256, np.float32)))
+        launch(kernel, 1, 64, *args, shared=shared)
     error = caught.value
     assert (error.kind, error.file) == (kind, "tensor_cores.cu"), str(error)
     assert error.line == SOURCE[: SOURCE.index("// here", begin)].count("\n") + 1, str(error)
+
+
+# Boxes and barriers --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", [(0, 0, 0), (64, 64, 1), (0, 64, 0), (192, 0, 1)])
+def test_a_box_comes_swizzled_with_zeros_from_outside(at):
+    x, y = rng.normal(size=(2, 70, 136)).astype(np.float16), there(np.zeros((64, 8, 8), np.float16))
+    launch("boxed", 1, 64, y, tensor_map(there(x)), *at, shared=8192)
+    column, row, z = at
+    box = np.zeros((64, 64), np.float16)
+    inside = x[z, row : row + 64, column : column + 64]
+    box[: len(inside), : inside.shape[1]] = inside
+    order = np.arange(8) ^ np.arange(64)[:, None] % 8
+    np.testing.assert_array_equal(np.take_along_axis(np.asarray(y), order[:, :, None], 1), box.reshape(64, 8, 8))
+
+
+@pytest.mark.parametrize("order", simulator.ORDERS)
+@pytest.mark.parametrize("mode", ["fast", "check"])
+def test_barriers_order_a_ring(mode, order):
+    y = there(np.zeros(1, np.int32))
+    launch("ring", 1, 64, y, 7, mode=mode, order=order, seed=1)
+    assert y.item() == 7
+
+
+FAULTS_OF_BOXES = {
+    "box_never_waited_for": ("not waited for", "while a copy to it that thread (0,0,0) began is under way"),
+    "box_of_the_other_parity": ("not waited for", "while a copy to it that thread (0,0,0) began is under way"),
+    "box_that_others_waited_for": ("race", "write by thread (63,0,0)"),
+    "box_of_fewer_bytes": ("deadlock", "wait at mbarrier_wait()"),
+    "box_without_fence": ("missing fence", "no fence_mbarrier_init"),
+    "box_askew": ("misaligned", "an alignment of 1024 bytes"),
+    "barrier_that_is_none": ("uninitialised", "of an mbarrier that is not initialised"),
+    "too_many_arrivals": ("mbarrier", "more arrivals"),
+    "wgmma_without_fence": ("missing fence", "without a wgmma_fence"),
+}
+
+
+@pytest.mark.parametrize("kernel", FAULTS_OF_BOXES)
+def test_a_fault_of_boxes_is_reported_with_its_line(kernel):
+    x = there(np.ones((64, 64), np.float16))
+    reported(kernel, *FAULTS_OF_BOXES[kernel], there(np.zeros(128, np.float16)), tensor_map(x), shared=8192)
+
+
+class Driver:
+    """Stands for libcuda: keeps what it is asked, and answers with a status."""
+
+    def __init__(self, status):
+        self.status, self.asked = status, []
+
+    def cuTensorMapEncodeTiled(self, to, *args):
+        assert to.value % 64 == 0
+        ctypes.memset(to, 7, 128)
+        self.asked.append([a if isinstance(a, int) else getattr(a, "value", None) or list(a) for a in args])
+        return self.status
+
+
+def test_what_the_driver_is_asked_for(monkeypatch):
+    driver = Driver(0)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: driver)
+    map_module.encoded.cache_clear()
+    for _ in range(2):
+        made = map_module.encoded(4096, (136, 70, 2), (272, 19040), "bfloat16")
+    assert made.tobytes() == b"\x07" * 128 and made.dtype == map_module.map_type
+    assert driver.asked == [[9, 3, 4096, [136, 70, 2], [272, 19040], [64, 64, 1], [1, 1, 1], 0, 3, 2, 0]]
+    driver.status = 1
+    with pytest.raises(RuntimeError, match=r"refused boxes of an array of .* elements: error 1"):
+        map_module.encoded(16, (8, 1, 1), (16, 16), "float16")
+    map_module.encoded.cache_clear()
 
 
 # Products ------------------------------------------------------------------------------------------------------------
@@ -121,6 +198,8 @@ SIZES = {  # m, n, k around the tiles of a rung, and k around what its stages ho
     "plain": [(1, 1, 1), (3, 5, 7), (0, 2, 4), (3, 4, 0)],
     "mma": [(1, 1, 1), (5, 6, 0), (0, 3, 4), (129, 3, 31), (7, 130, 33), *((9, 16, 32 * s) for s in (1, 2, 3, 4)),
             (8, 8, 133)],
+    "wgmma": [(8, 8, 8), (0, 8, 8), (8, 8, 0), (5, 6, 7), (136, 264, 72),
+              *((16, 24, 64 * s) for s in (2, 3, 4, 5, 9))],
 }  # fmt: skip
 
 
@@ -164,6 +243,16 @@ def test_batches_and_one_matrix_for_all(rung, monkeypatch):
         check_product(rung, a, b[:1], False, True)
 
 
+def test_matrices_that_boxes_cannot_be_copied_from_go_another_way():
+    def entry(shape, dtype=mg.float16):
+        y, a, b = (there(np.zeros(shape, dtype)) for _ in range(3))
+        return next(LAUNCHES["matmul_forward_float16"][1](y, a, b, False, True)).entry.split("_")[3]
+
+    assert [entry((n, n)) for n in (16, 24, 64, 65, 72)] == ["plain", "mma", "wgmma", "mma", "wgmma"]
+    with mg.cuda.use_matmul("wgmma"):
+        assert [entry((n, n)) for n in (8, 9)] == ["wgmma", "mma"]
+
+
 def test_every_rung_has_sizes():
     assert set(SIZES) == set(HALF)
 
@@ -191,5 +280,4 @@ def test_what_an_architecture_lacks(monkeypatch):
 
 def test_arrays_of_two_dtypes_are_left_to_others():
     y, a, b = (there(stored((4, 4), False, dtype)) for dtype in (mg.float16, mg.float16, np.float32))
-    launch_function = mg.cuda.launches.LAUNCHES["matmul_forward_float16"][1]
-    assert launch_function(y, a, b, False, False) is NotImplemented
+    assert LAUNCHES["matmul_forward_float16"][1](y, a, b, False, False) is NotImplemented
