@@ -36,6 +36,8 @@ def device_of(x):
 
 def device_of_type(array_type):
     """The same for a type of arrays, or of lists of them."""
+    if array_type in _of or array_type is np.ndarray:
+        return _of.get(array_type, CPU)
     return next((_of[t] for t in array_type.__mro__ if t in _of), CPU)
 
 

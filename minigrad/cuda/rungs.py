@@ -40,7 +40,7 @@ _chosen: dict = {}  # dtype's name -> rung
 
 def chosen(dtype):
     """The name of the rung that multiplies matrices of a dtype, AUTO where none was asked for."""
-    return _chosen.get(_name(dtype), AUTO)
+    return _chosen.get(_name(dtype), AUTO) if _chosen else AUTO
 
 
 def matmul_rungs(dtype=None):

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.autograd import Op
 from minigrad.backend.array import contiguous, empty
+from minigrad.backend.devices import is_contiguous
 from minigrad.kernel import kernel
 from minigrad.ops.operands import broadcast_sizes, check_tensor, sum_to
 from minigrad.tensor import method
@@ -28,7 +29,7 @@ def matmul_forward(y, a, b, transpose_a, transpose_b):
 
 def _as_stored(x):
     """(array in C order, whether its last two dimensions are swapped)."""
-    if not x.flags.c_contiguous and x.swapaxes(-1, -2).flags.c_contiguous:
+    if not is_contiguous(x) and is_contiguous(x.swapaxes(-1, -2)):
         return x.swapaxes(-1, -2), True
     return contiguous(x), False
 
