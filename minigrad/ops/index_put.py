@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad import mutation
 from minigrad.autograd import Op
+from minigrad.backend import devices
 from minigrad.backend.array import contiguous
 from minigrad.backend.devices import address
 from minigrad.dtypes import bool_
@@ -105,11 +106,21 @@ def setitem(input, index, value):
     _put("setitem", input, parse("setitem", index), value)
 
 
+def _at_once(op, function, args):
+    function(*args)
+
+
+def _made_beside(input, value):
+    with devices.on(input.device):
+        return as_tensor(value, dtype=input.dtype)
+
+
 def _put(op, input, index, value):
-    value = value.to(input.dtype) if isinstance(value, Tensor) else as_tensor(value, dtype=input.dtype)
+    value = value.to(input.dtype) if isinstance(value, Tensor) else _made_beside(input, value)
     check_writable(op, input, input.shape, input.dtype)
     if not (mode.enabled and (input.requires_grad or value.requires_grad)):
-        _write(op, input.array, index, value.array)
+        run = devices.run if devices.in_use else _at_once
+        run(op, _write, (op, input.array, index, value.array))
         mutation.touch(input.array, op)
     elif not is_basic(index):
         overwrite(op, input, Put.apply(input, value, index, op))
