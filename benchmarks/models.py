@@ -82,7 +82,7 @@ def sentences(fw, layers=6, d=384, heads=12, vocabulary=30522, context=512):
             self.layers = nn.Sequential(*[encoder_layer(fw, d, heads, 4 * d) for _ in range(layers)])
 
         def forward(self, tokens):
-            x = self.words(tokens) + self.positions(fw.arange(tokens.shape[1]))
+            x = self.words(tokens) + self.positions(fw.arange(tokens.shape[1], device=tokens.device))
             return self.layers(self.norm(x)).mean(1)
 
     return Sentences()
@@ -119,7 +119,7 @@ def gpt(fw, layers=4, d=192, heads=6, vocabulary=1000, context=128):
             nn.init.normal_(self.words.weight, std=0.02)
 
         def forward(self, tokens, cache=None, start=0):
-            x = self.words(tokens) + self.positions(fw.arange(start, start + tokens.shape[1]))
+            x = self.words(tokens) + self.positions(fw.arange(start, start + tokens.shape[1], device=tokens.device))
             for i, layer in enumerate(self.layers):
                 x = layer(x, cache and cache[i], start)
             x = self.norm(x if cache is None else x[:, -1:])

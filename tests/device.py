@@ -20,13 +20,15 @@ NAMES = ("cpu", "cuda", "cuda-sim", "cuda-stand-in")
 name = "cpu"  # what was asked for
 where = None  # the device that kernels run on, None for the CPU
 
+ON_DEVICE = "tests/cuda/test_on_device.py"
 CPU_ONLY = {  # part of a test's name -> why it says nothing about another device
     "tests/extension/": "the C++ extension",
-    "tests/cuda/": "the simulator and the stand-in themselves; with --device cuda tests/cuda/test_on_device.py",
+    "tests/cuda/": f"the simulator and the stand-in themselves: their rows run in {ON_DEVICE}",
     "tests/workers/": "processes that load data",
     "tests/vision/": "pictures on the CPU",
     "tests/test_capture.py": "recorded steps of the CPU",
     "tests/test_benchmarks.py": "figures of the CPU",
+    "tests/test_gpu_session.py": "benchmarks on the simulator",
     "tests/test_layout.py": "the sources",
     "tests/test_docs.py": "the documentation",
     "tests/test_doctor.py": "the installation",
@@ -50,7 +52,7 @@ def reason(test):
     marker = test.get_closest_marker("cpu_only")
     if marker:
         return marker.args[0]
-    return next((why for part, why in CPU_ONLY.items() if part in test.nodeid), None) if name != "cpu" else None
+    return None if ON_DEVICE in test.nodeid else next((w for part, w in CPU_ONLY.items() if part in test.nodeid), None)
 
 
 def deselect(config, items):

@@ -21,6 +21,7 @@ from benchmarks import measure
 from benchmarks.measure import Contender, row_of
 from minigrad.backend import array, devices
 
+LEAST = 512 << 20  # bytes that are filled before a call: as long as Python takes to prepare it
 SMOKE = "smoke: a simulated device, the figures mean nothing"
 
 
@@ -34,8 +35,8 @@ class Place:
             raise SystemExit(f"{name} is simulated: times there say nothing about a GPU; --smoke tries the commands")
         self.xp = _cupy() if name == "cuda" else np
         self.ceilings = None  # a benchmarks.ceilings.Ceilings, once measured
-        size = 2 * _cupy().cuda.Device().attributes["L2CacheSize"] if self.real else 1024
-        self.buffer = self.empty((max(size, 1024) // 4,))
+        cache = _cupy().cuda.Device().attributes["L2CacheSize"] if self.real else 0
+        self.buffer = self.empty((max(2 * cache, LEAST if self.real else 1024) // 4,))
         self.rounds = (7, 101) if self.real else (2, 2)
 
     def empty(self, shape, dtype=np.float32):
@@ -62,13 +63,14 @@ class Place:
 
     def sample(self, call):
         """Starts a call between two marks; what this returns gives its seconds, after `wait`."""
-        self.flush()
         if not self.real:
+            self.flush()
             begin = time.perf_counter()
             call()
             end = time.perf_counter()
             return lambda: end - begin
         marks = [mg.cuda.Event(enable_timing=True) for _ in "ab"]
+        self.flush()
         marks[0].record()
         call()
         marks[1].record()

@@ -21,6 +21,7 @@ SMALL = [
     Workload(f"small net 10-50-50-10, batch 32, {name}", small_net, pictures(32, 10), TINY, name, (("lr", 0.01),))
     for name in ("SGD", "Adam")
 ]
+LEAST = Workload("GPT of a smoke test", lambda fw: models.gpt(fw, 1, 8, 2, 10, 4), texts(1, 4, 10), TINY)
 LARGE = [
     replace(TRAINING[1], name="MLP 784-256-128-10, batch 4096, Adam", inputs=pictures(4096, 784),
             products=[replace(p, rows=4096) for p in workloads.MLP]),
@@ -35,7 +36,7 @@ LARGE = [
 
 
 def all_workloads(place):
-    return [*SMALL, *TRAINING, *LARGE] if place.real else [SMALL[0]]
+    return [*SMALL, *TRAINING, *LARGE] if place.real else [SMALL[0], LEAST]
 
 
 def rows(place, torch, names=()):

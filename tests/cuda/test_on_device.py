@@ -109,6 +109,8 @@ def test_the_option_says_what_runs_and_what_does_not():
     status, shown = suite("--device", "cuda-stand-in", *files)
     assert status == 0, shown
     assert "left out with --device" in shown and "tests: the sources" in shown
+    status, shown = suite("--device", "cuda-sim", device.ON_DEVICE, "-k", "softmax_forward")
+    assert status == 0 and "passed" in shown, shown
 
 
 @pytest.mark.skipif(mg.cuda.is_available(), reason="there is a GPU")
