@@ -186,19 +186,24 @@ def main(arguments=None, every=None):
     if args.list:
         print("\n".join(f"{c.box:5.0f} s  {c.name}: {' '.join(map(str, c.command))}" for c in chosen))
         return 0
-    session, deadline = Session(args.out), time.monotonic() + args.budget
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    finished = session.done(args.again)
-    for case in chosen:
-        left = deadline - time.monotonic()
-        if case.name in finished or left < min(case.box, 10):
-            continue
-        print(f"{case.name} ... ", end="", flush=True)
-        print(run(case, session, left), flush=True)
+    session = Session(args.out)
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `run` ends its case
+    try:
+        run_all(chosen, session, time.monotonic() + args.budget, session.done(args.again))
+    finally:
+        signal.signal(signal.SIGTERM, before)
     from benchmarks.gpu import summary
 
     print(summary.write(session))
     return 0
+
+
+def run_all(chosen, session, deadline, finished):
+    for case in chosen:
+        left = deadline - time.monotonic()
+        if case.name not in finished and left >= min(case.box, 10):
+            print(f"{case.name} ... ", end="", flush=True)
+            print(run(case, session, left), flush=True)
 
 
 if __name__ == "__main__":
