@@ -52,7 +52,7 @@ def forget():
 @cache
 def starter(text, name, entry):
     """What starts an entry point of the source `text`; `name` is what messages call it."""
-    arguments = Arguments(entry, signatures(text)[entry].parameters)
+    arguments = Arguments(entry, _signatures(text)[entry].parameters)
     if native() is None:
         return CupyKernel(text, name, arguments)
     return native().Kernel(
@@ -61,6 +61,9 @@ def starter(text, name, entry):
         lambda device: native().find(_loaded(text, name, device), entry),
         arguments.slow,
     )
+
+
+_signatures = cache(signatures)  # a file is read through once, not for each of its kernels
 
 
 def _image(text, name, device):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.cuda import gpu, launcher
+from minigrad.cuda import build, cubin, gpu, launcher, launches
+from minigrad.cuda.source import signatures
 from minigrad.nn import functional as F
 from tests.cuda import fake_cupy, fake_driver
 from tests.cuda.test_gpu import cupy  # noqa: F401
@@ -64,6 +65,19 @@ def test_what_fits_less_plainly_is_packed_too(driver):
         0.5,
         False,
     )
+
+
+@pytest.mark.parametrize("stem", cubin.stems())
+def test_parameters_of_every_kernel_are_known(driver, stem):
+    """That they can be packed, and fit into one launch."""
+    launches.every()  # whose modules know the structs
+    for text in {build.kernel_text(stem, dtype) for dtype in (None, "float16")}:
+        for entry, signature in signatures(text).items():
+            start = launcher.starter(text, f"{stem}.cu", entry)
+            with pytest.raises(
+                TypeError, match=rf"\[{entry}\] found 0 arguments, expected {signature.parameters[0].name}"
+            ):
+                start(1, 1, ())
 
 
 def test_structs_go_by_value(simulating):
