@@ -9,8 +9,9 @@ All are indices as in `indexing.py` and `index_put.py`: `along` says which, the 
 
 import numpy as np
 
+from minigrad.backend.array import array_module
+from minigrad.backend.checks import check_bounds
 from minigrad.dtypes import INTEGERS, int64
-from minigrad.ops.embedding import check_bounds
 from minigrad.ops.index_put import index_put
 from minigrad.ops.indexing import Take
 from minigrad.ops.inplace import inplace
@@ -38,7 +39,7 @@ def along(op, x, dim, index):
     if any(n > m and d != dim for d, (n, m) in enumerate(zip(index.shape, x.shape, strict=False))):
         raise RuntimeError(f"[{op}] the index of shape {index.shape} is larger than {x.shape} in dimensions but {dim}")
     array = _index(op, index, x.shape[dim] if x.ndim else 1, dim)
-    grid = np.ogrid[tuple(map(slice, array.shape))]
+    grid = array_module(array).ogrid[tuple(map(slice, array.shape))]
     return (*grid[:dim], array, *grid[dim + 1 :], Ellipsis)
 
 
@@ -51,7 +52,8 @@ def gather(input, dim, index):
         index (integer Tensor): of as many dimensions as `input`, in none but `dim` larger.
 
     Shape: that of `index`.
-    Errors: IndexError for a dim or an index out of range, RuntimeError for an index of wrong shape or dtype.
+    Errors: IndexError for a dim or an index out of range (on a GPU, where to look would be to wait, an index counts
+    modulo the size), RuntimeError for an index of wrong shape or dtype.
 
     >>> import minigrad as mg
     >>> mg.gather(mg.tensor([[1, 2], [3, 4]]), 1, mg.tensor([[0], [1]]))

@@ -186,7 +186,8 @@ class AddAt(Op):
 def getitem(input, index):
     """y = x[index]: a view for ints, slices, None, Ellipsis; a copy if arrays, lists or bools are there.
 
-    Errors: IndexError for an index out of range, of a wrong type, or too many of them.
+    Errors: IndexError for an index out of range (on a GPU, where to look would be to wait, entries of an array count
+    modulo the size), of a wrong type, or too many of them.
 
     >>> import minigrad as mg
     >>> x = mg.arange(6).reshape(2, 3)

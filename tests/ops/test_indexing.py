@@ -93,6 +93,7 @@ def test_row(case):
     check(case)
 
 
+@pytest.mark.cpu_only("a kernel on a GPU raises nothing")
 @pytest.mark.parametrize(
     ("index", "message"),
     [
