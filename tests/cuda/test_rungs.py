@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import minigrad as mg
 from benchmarks.ladder.gemm_cuda import run as ladder
@@ -15,7 +17,7 @@ from tests.cuda import stand_in
 rng = np.random.default_rng(0)
 FLOAT = [name for name, rung in rungs.RUNGS.items() if "float32" in rung.dtypes and name != rungs.CUBLAS]
 ORDERS = [("check", "forward"), ("fast", "reverse"), ("fast", "random")]
-SIZES = {  # m, n, k around the tiles of a rung, with a batch for some
+SIZES = {  # m, n, k around the tiles of a rung
     "naive": [(1, 1, 1), (3, 5, 7), (2, 0, 4), (3, 4, 0)],
     "coalesced": [(1, 1, 1), (3, 5, 7), (2, 0, 4), (3, 4, 0), (2, 3, 300)],
     "tiled": [(1, 1, 1), (15, 17, 16), (17, 16, 33), (16, 15, 0), (0, 3, 4), (5, 6, 300)],
@@ -56,6 +58,15 @@ def test_every_layout_and_size(rung, sizes):
         mode, order = ORDERS[which % 3]
         close(*product(rung, stored((m, k), ta), stored((k, n), tb), ta, tb, "check"))
         close(*product(rung, stored((m, k), ta), stored((k, n), tb), ta, tb, mode, order))
+
+
+SIDES = st.integers(0, 40)
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(FLOAT), SIDES, SIDES, SIDES, st.booleans(), st.booleans(), st.sampled_from(ORDERS))
+def test_any_size(rung, m, n, k, ta, tb, way):
+    close(*product(rung, stored((m, k), ta), stored((k, n), tb), ta, tb, *way))
 
 
 @pytest.mark.parametrize("rung", FLOAT)
