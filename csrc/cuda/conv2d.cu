@@ -78,16 +78,35 @@ extern "C" __global__ void __launch_bounds__(256)
                                    });
 }
 
+// The sum over images and places is cut into pieces, `depth` long: blockIdx.y is one of them. Where there are several,
+// what comes of each goes to parts (pieces, the size of dw).
 extern "C" __global__ void __launch_bounds__(256)
-    conv2d_backward_weight(float* dw, const float* dy, const float* x, const Convolution s) {
+    conv2d_backward_weight(float* dw, float* parts, const float* dy, const float* x, long long depth,
+                           const Convolution s) {
   const Size places = static_cast<Size>(s.oh) * s.ow, taps = static_cast<Size>(s.in) * s.kh * s.kw;
-  const Size first = blockIdx.z * s.out;
-  const auto load_dy = [&](Size o, Size at) {
+  const Size first = blockIdx.z * s.out, begin = blockIdx.y * depth, left = s.images * places - begin;
+  const auto load_dy = [&](Size o, Size in_piece) {
+    const Size at = begin + in_piece;
     return dy[(at / places * s.groups * s.out + first + o) * places + at % places];
   };
-  const auto load_x = [&](Size at, Size k) { return pixel(x, s, Place(at, s.oh, s.ow), Tap(s, k)); };
-  gemm<Along::depth, Along::depth>(Size{s.out}, taps, s.images * places, load_dy, load_x,
-                                   [&](float sum, Size o, Size k) { dw[(first + o) * taps + k] = sum; });
+  const auto load_x = [&](Size at, Size k) { return pixel(x, s, Place(begin + at, s.oh, s.ow), Tap(s, k)); };
+  gemm<Along::depth, Along::depth>(Size{s.out}, taps, left < depth ? left : depth, load_dy, load_x,
+                                   [&](float sum, Size o, Size k) {
+                                     const Size i = (first + o) * taps + k;
+                                     if (parts)
+                                       parts[blockIdx.y * s.groups * s.out * taps + i] = sum;
+                                     else
+                                       dw[i] = sum;
+                                   });
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    conv2d_backward_weight_sum(float* dw, const float* parts, long long size, int pieces) {
+  const Size i = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= size) return;
+  float sum = 0.0f;
+  for (int p = 0; p < pieces; ++p) sum += parts[p * size + i];
+  dw[i] = sum;
 }
 
 // db: a block for each channel adds up dy (images, channels, places).

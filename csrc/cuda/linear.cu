@@ -18,7 +18,8 @@ extern "C" __global__ void __launch_bounds__(256)
   sum_parts(Layer{y, parts, bias, rows, out}, pieces, [](float z, Size) { return z; });
 }
 
+// dbias (pieces, out): the sums of dy (rows, out) over pieces of the rows
 extern "C" __global__ void __launch_bounds__(256)
-    linear_backward_bias(float* dbias, const float* dy, long long rows, int out) {
-  sum_columns(dbias, rows, out, [=](Size i) { return dy[i]; });
+    linear_backward_bias(float* dbias, const float* dy, long long rows, int out, int depth) {
+  sum_columns(dbias, rows, out, depth, [=](Size i) { return dy[i]; });
 }

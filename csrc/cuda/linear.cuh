@@ -76,18 +76,22 @@ __device__ __forceinline__ void sum_parts(const Layer& s, int pieces, const Afte
   s.y[i] = s.finished(sum, i, static_cast<int>(i % s.out), after);
 }
 
-// For 32 columns by a block (32, 8): g = value(row, column), and the sum of g over the rows, in their order.
+// For 32 columns by a block (32, 8): g = value(row, column), and the sum of g over the rows, in their order. Rows are
+// cut into pieces, `depth` long: blockIdx.y is one of them, and its sums are a row of total (pieces, cols).
 template <class Value>
-__device__ __forceinline__ void sum_columns(float* total, Size rows, int cols, const Value& value) {
+__device__ __forceinline__ void sum_columns(float* total, Size rows, int cols, int depth, const Value& value) {
   __shared__ float parts[8][kWarp];
   const int c = blockIdx.x * kWarp + threadIdx.x;
+  const Size begin = static_cast<Size>(blockIdx.y) * depth, end = begin + depth < rows ? begin + depth : rows;
   float sum = 0.0f;
-  for (Size r = threadIdx.y; r < rows && c < cols; r += 8) sum += value(r * cols + c);
+#pragma unroll 4
+  for (Size r = begin + threadIdx.y; r < end; r += 8)
+    if (c < cols) sum += value(r * cols + c);
   parts[threadIdx.y][threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y > 0 || c >= cols) return;
   for (int i = 1; i < 8; ++i) sum += parts[i][threadIdx.x];
-  if (total) total[c] = sum;
+  if (total) total[static_cast<Size>(blockIdx.y) * cols + c] = sum;
 }
 
 }  // namespace

@@ -70,14 +70,21 @@ extern "C" __global__ void __launch_bounds__(256)
   sum_parts(Layer{y, parts, bias, rows, out}, pieces, Plus{other});
 }
 
-// g = dy where y > 0, else 0; dbias (or null) = sum of g over the rows
+// g = dy where y > 0, else 0; dbias (pieces, out), or null, = sums of g over pieces of the rows
 extern "C" __global__ void __launch_bounds__(256)
-    linear_relu_backward(float* g, float* dbias, const float* dy, const float* y, long long rows, int out) {
-  sum_columns(dbias, rows, out, [=](Size i) { return g[i] = y[i] > 0.0f ? dy[i] : 0.0f; });
+    linear_relu_backward(float* g, float* dbias, const float* dy, const float* y, long long rows, int out, int depth) {
+  sum_columns(dbias, rows, out, depth, [=](Size i) { return g[i] = y[i] > 0.0f ? dy[i] : 0.0f; });
 }
 
-// g = dy slope; dbias (or null) = sum of g over the rows
+// g = dy slope; dbias as there
 extern "C" __global__ void __launch_bounds__(256)
-    linear_gelu_backward(float* g, float* dbias, const float* dy, const float* slope, long long rows, int out) {
-  sum_columns(dbias, rows, out, [=](Size i) { return g[i] = dy[i] * slope[i]; });
+    linear_gelu_backward(float* g, float* dbias, const float* dy, const float* slope, long long rows, int out,
+                         int depth) {
+  sum_columns(dbias, rows, out, depth, [=](Size i) { return g[i] = dy[i] * slope[i]; });
+}
+
+// dbias (out) = the sum of parts (pieces, out)
+extern "C" __global__ void __launch_bounds__(256)
+    linear_fused_backward_sum(float* dbias, const float* parts, long long pieces, int out, int depth) {
+  sum_columns(dbias, pieces, out, depth, [=](Size i) { return parts[i]; });
 }

@@ -109,13 +109,17 @@ PRODUCTS = [
     ("linear_gelu_backward", blank(20, 40), blank(40), numbers(20, 40), numbers(20, 40)),
     ("linear_add_forward", blank(3, 65), numbers(3, 20), numbers(65, 20), numbers(65), numbers(3, 65)),
     ("linear_relu_backward", blank(20, 40), blank(40), numbers(20, 40), numbers(20, 40)),
+    ("linear_relu_backward", blank(300, 20), blank(20), numbers(300, 20), numbers(300, 20)),
     ("linear_backward_bias", blank(40), numbers(21, 40)),
+    ("linear_backward_bias", blank(5), numbers(700, 5)),
 ]
 WINDOWS = 2, 1, 1, 2, 2, 1, 2  # strides, paddings, dilations, groups
 IMAGES = [
     ("conv2d_forward", blank(2, 6, 4, 6), numbers(2, 4, 9, 4), numbers(6, 2, 3, 3), numbers(6), *WINDOWS),
     ("conv2d_backward_input", blank(2, 4, 9, 4), numbers(2, 6, 4, 6), numbers(6, 2, 3, 3), *WINDOWS),
     ("conv2d_backward_weight", blank(6, 2, 3, 3), blank(6), numbers(2, 6, 4, 6), numbers(2, 4, 9, 4), *WINDOWS),
+    ("conv2d_backward_weight", blank(2, 1, 2, 2), None, numbers(3, 2, 9, 11), numbers(3, 1, 10, 12), 1, 1, 0, 0, 1, 1,
+     1),
     ("max_pool2d_forward", blank(3, 4, 9), blank(3, 4, 9, dtype=np.int64), numbers(3, 9, 10), 3, 2, 2, 1, 1, 0, 1, 1),
     ("max_pool2d_backward", blank(3, 5, 4), numbers(3, 9, 10), rng.integers(0, 20, (3, 9, 10))),
     ("batch_norm_forward", blank(5, 3, 70), blank(3), blank(3), numbers(5, 3, 70), numbers(3), None, 1e-5),

@@ -6,6 +6,8 @@ from minigrad.cuda import rungs
 from minigrad.cuda.launches import Launch, blocks_for, launches
 from minigrad.cuda.launches.matmul import TILES, cut, fitting, tiles
 
+STREAMS = 1024  # blocks that are wanted where memory is all that is waited for
+
 
 def layer(name, outs, x, w, bias, *more):
     """`name` of x, w, bias and what more it takes, on one of the two rungs that have bodies which finish z: the last
@@ -24,9 +26,16 @@ def layer(name, outs, x, w, bias, *more):
         yield Launch(f"{name}_sum", blocks_for(y.size, 256), 256, args)
 
 
-def by_columns(name, g, dbias, *args):
-    """A launch for each 32 columns, which are added up into dbias (or None)."""
-    return Launch(name, blocks_for(g.shape[1], 32), (32, 8), (g, dbias, *args, *g.shape))
+def by_columns(name, sum_up, outs, dbias, *inputs):
+    """`name` on blocks of 32 columns and pieces of the rows, whose sums go to dbias (or None): by way of a row for each
+    piece, which `sum_up` adds up, if there are several."""
+    rows, columns = inputs[0].shape
+    across = blocks_for(columns, 32)
+    pieces, depth = cut(rows, across, STREAMS)
+    parts = dbias if dbias is None or pieces == 1 else empty_beside(dbias, (pieces, columns), dbias.dtype)
+    yield Launch(name, (across, pieces), (32, 8), (*outs, parts, *inputs, rows, columns, depth))
+    if parts is not dbias:
+        yield Launch(sum_up, across, (32, 8), (dbias, parts, pieces, columns, pieces))
 
 
 @launches
@@ -36,4 +45,4 @@ def linear_forward(y, x, w, bias):
 
 @launches
 def linear_backward_bias(dbias, dy):
-    yield Launch("linear_backward_bias", blocks_for(dy.shape[1], 32), (32, 8), (dbias, dy, *dy.shape))
+    return by_columns("linear_backward_bias", "linear_backward_bias", (), dbias, dy)

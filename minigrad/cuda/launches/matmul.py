@@ -37,9 +37,9 @@ def fitting(m, n, batch=1):
     return "warp_tiled" if batch * m * n >= LARGE and min(m, n) >= WIDE else "register"
 
 
-def cut(k, blocks):
-    """(how many pieces k is cut into, how long they are), so that there are about BLOCKS blocks."""
-    pieces = max(1, min(BLOCKS // max(1, blocks), k // DEPTH))
+def cut(k, blocks, wanted=BLOCKS):
+    """(how many pieces k is cut into, how long they are), so that `blocks` become about as many as are wanted."""
+    pieces = max(1, min(wanted // max(1, blocks), k // DEPTH))
     depth = max(1, blocks_for(k, 16 * pieces)) * 16
     return max(1, blocks_for(k, depth)), depth
 
