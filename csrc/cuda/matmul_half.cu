@@ -1,13 +1,17 @@
 // y (batch, m, n) = a (batch or 1, m, k) b (batch or 1, k, n) of two-byte floats, added up in float32, on tensor cores;
 // each stored with its last two dimensions swapped or not ("columns", "rows"); and, as a linear layer wants it,
-// y = activation(a b + bias + other). Rungs: `_plain`, which needs no tensor cores, `_mma` (mma.cuh) and, compiled for
-// sm_90a, `_wgmma` (wgmma.cuh).
+// y = activation(a b + bias + other). Rungs: `_plain`, which needs no tensor cores, `_wmma` (wmma.cuh), `_mma`
+// (mma.cuh) and, compiled for sm_90a, `_wgmma` (wgmma.cuh).
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 #include "mma.cuh"
 #include "wgmma.cuh"
+#if __has_include(<crt/mma.h>) || defined(CUDA_SIM)
+#define HAS_WMMA  // NVRTC finds that header where the wheel nvidia-cuda-crt is installed
+#include "wmma.cuh"
+#endif
 
 // A batch step of 0 is one matrix for all.
 struct Product {
@@ -69,6 +73,21 @@ __device__ __forceinline__ void plainly(T* y, const T* a, const T* b, const T* b
   }
 PLAIN(matmul_forward_bfloat16, __nv_bfloat16)
 PLAIN(matmul_forward_float16, __half)
+
+#ifdef HAS_WMMA
+#define WMMA(NAME, T)                                                                                                 \
+  extern "C" __global__ void __launch_bounds__(128) NAME##_wmma(                                                      \
+      T* y, const T* a, const T* b, const T* bias, const T* other, const Product p, bool a_columns, bool b_columns) { \
+    const Tile tile(p, Wmma::kSide, Wmma::kSide);                                                                     \
+    const Size z = blockIdx.z;                                                                                        \
+    wmma_product(finish_of(p, y, bias, other, z), a + z * p.a_batch, a_columns ? 1 : p.k, a_columns ? p.m : 1,        \
+                 b + z * p.b_batch, b_columns ? 1 : p.n, b_columns ? p.k : 1, p.k, tile.row, tile.column);            \
+  }
+WMMA(matmul_forward_float16, __half)
+#if __CUDA_ARCH__ >= 800
+WMMA(matmul_forward_bfloat16, __nv_bfloat16)
+#endif
+#endif
 
 #define MMA(NAME, T, A_DOWN, B_DOWN)                                                       \
   extern "C" __global__ void __launch_bounds__(128, 2)                                     \

@@ -69,6 +69,22 @@ void load_matrices(MatrixLane& lane, Place place) {
   together("ldmatrix", &lane, exchange_matrices, place);
 }
 
+void meet(const char* what, Place place) {
+  together(what, nullptr, [](void**) {}, place);
+}
+
+void multiply_fragments(FragmentLane& lane, Place place) {
+  together(
+      "mma_sync", &lane,
+      [](void** brought) {
+        const auto at = [&](int row, int column) { return static_cast<FragmentLane*>(brought[row * 2 + column / 8]); };
+        for (int i = 0; i < 16; ++i)
+          for (int k = 0; k < 16; ++k)
+            for (int j = 0; j < 16; ++j) at(i, j)->sums[j % 8] += at(i, k)->a[k % 8] * at(k, j)->b[j % 8];
+      },
+      place);
+}
+
 void multiply_bfloat16(ProductLane& lane, Place place) {
   together("mma", &lane, [](void** lanes) { multiply(lanes, of_bfloat16); }, place);
 }

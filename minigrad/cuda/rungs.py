@@ -29,6 +29,7 @@ RUNGS = {
     "vectorized": Rung(FLOAT, 75, "8 x 8 results a thread, four elements at a time from either memory: fewer accesses"),
     "warp_tiled": Rung(FLOAT, 75, "no conflicts of banks, and the next tiles on their way meanwhile: less waiting"),
     "plain": Rung(HALVES, 75, "two-byte floats added up in float32, a thread for each result: the definition"),
+    "wmma": Rung(HALVES, 75, "tensor cores (nvcuda::wmma): a warp multiplies 16 x 16 x 16 elements at once"),
     "mma": Rung(HALVES, 75, "tensor cores (mma.sync), tiles of 128 x 128, loads beside them: no waiting for memory"),
     "wgmma": Rung(HALVES, 90, "sm_90a: warpgroups multiply from shared memory, which TMA fills: fewer instructions"),
     CUBLAS: Rung(

@@ -196,6 +196,7 @@ def test_what_the_driver_is_asked_for(monkeypatch):
 
 SIZES = {  # m, n, k around the tiles of a rung, and k around what its stages hold
     "plain": [(1, 1, 1), (3, 5, 7), (0, 2, 4), (3, 4, 0)],
+    "wmma": [(1, 1, 1), (5, 6, 0), (65, 3, 31), (7, 66, 33)],
     "mma": [(1, 1, 1), (5, 6, 0), (0, 3, 4), (129, 3, 31), (7, 130, 33), *((9, 16, 32 * s) for s in (1, 2, 3, 4)),
             (8, 8, 133)],
     "wgmma": [(8, 8, 8), (0, 8, 8), (8, 8, 0), (5, 6, 7), (136, 264, 72),

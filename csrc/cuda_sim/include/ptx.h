@@ -44,6 +44,12 @@ struct WgmmaLane {  // what a lane brings to wgmma
   bool a_down, b_down, half;
 };
 
+struct FragmentLane {  // what a lane brings to wmma: eight neighbours in a row of 16 x 16
+  float a[8], b[8], sums[8];
+};
+void multiply_fragments(FragmentLane& lane, Place place);
+void meet(const char* what, Place place);  // all lanes of the warp come here; it orders no memory
+
 void copy_async(void* to, const void* from, bool there, Place place);
 void copy_commit();
 void copy_wait(int groups_left);

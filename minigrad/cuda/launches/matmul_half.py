@@ -28,7 +28,7 @@ class Blocks(NamedTuple):
     shared: int
 
 
-BLOCKS = {"mma": Blocks(128, 128, 128, 0), "wgmma": Blocks(128, 256, 384, 4 * 48 * 1024 + 1024 + 8 * 16 * 40 * 4)}
+BLOCKS = {"wmma": Blocks(64, 64, 128, 0), "mma": Blocks(128, 128, 128, 0), "wgmma": Blocks(128, 256, 384, 4 * 48 * 1024 + 1024 + 8 * 16 * 40 * 4)}
 
 
 def rung_for(y, a, b, k):
@@ -66,13 +66,14 @@ def started(y, a, b, transposed, bias, other, activation):
     if rung == "plain":
         yield Launch(name, blocks_for(y.size, 256), 256, (y, a, b, bias, other, values, *transposed))
         return
-    name += "".join("_columns" if t else "_rows" for t in transposed)
-    blocks = BLOCKS[rung]
-    maps = (tensor_map(a), tensor_map(b)) if rung == "wgmma" and y.size else ()
+    blocks, more = BLOCKS[rung], transposed
+    if rung != "wmma":  # which has strides; these have an entry point for each way in which the operands may lie
+        name += "".join("_columns" if t else "_rows" for t in transposed)
+        more = (tensor_map(a), tensor_map(b)) if rung == "wgmma" and y.size else ()
     for begin in range(0, batch, MOST):
         some = [x[begin:] if batch > MOST and len(x) == batch else x for x in (y, a, b)]
         grid = (blocks_for(m, blocks.height) * blocks_for(n, blocks.width), 1, min(batch - begin, MOST))
-        yield Launch(name, grid, blocks.threads, (*some, bias, other, values, *maps), blocks.shared)
+        yield Launch(name, grid, blocks.threads, (*some, bias, other, values, *more), blocks.shared)
 
 
 def for_both(function):
