@@ -52,10 +52,10 @@ def device(request):
     return request.param
 
 
-def training(build, optimizer, captured, device, change=None):
+def training(build, optimizer, captured, device, change=None, dtype=mg.float32):
     """Losses and state after some steps; `change(model, optimizer, i)` is done before step i."""
     mg.manual_seed(0)
-    model = build().to(device)
+    model = build().to(dtype).to(device)
     opt = optimizer(model.parameters())
     scheduler = optim.lr_scheduler.ExponentialLR(opt, 0.9)
 
@@ -70,14 +70,14 @@ def training(build, optimizer, captured, device, change=None):
     for i, (x, y) in enumerate(batches()):
         if change:
             change(model, opt, i)
-        losses.append(run(x.to(device), y.to(device)))
+        losses.append(run(x.to(dtype).to(device), y.to(device)))
         scheduler.step()
     return [x.item() for x in losses], {k: v.cpu().numpy() for k, v in model.state_dict().items()}, run
 
 
-def check_training(build, optimizer, device):
-    losses, state, _ = training(build, optimizer, False, device)
-    found, found_state, run = training(build, optimizer, True, device)
+def check_training(build, optimizer, device, dtype=mg.float32):
+    losses, state, _ = training(build, optimizer, False, device, dtype=dtype)
+    found, found_state, run = training(build, optimizer, True, device, dtype=dtype)
     assert found == losses
     for name in state:
         np.testing.assert_array_equal(found_state[name], state[name], err_msg=name)
@@ -90,6 +90,14 @@ def test_training_is_the_same(device, build):
     replay = check_training(build, OPTIMIZERS["Adam"], device)
     kinds = {type(part) for part in replay.program.parts}
     assert kinds == ({graph.Graph} if device == "cuda" else {type(replay.program.steps[0])})
+
+
+@pytest.mark.parametrize("dtype", [mg.float16, mg.bfloat16], ids=str)
+def test_halves(driver, dtype):
+    """What is widened around a kernel is noted with it, but not its numbers: such calls stand between graphs."""
+    replay = check_training(regular, OPTIMIZERS["Adam"], "cuda", dtype)
+    kinds = [type(part).__name__ for part in replay.program.parts]
+    assert kinds.count("Graph") >= 3 and kinds.count("Step") <= 3
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
