@@ -30,7 +30,9 @@ def test_every_kernel_has_a_card_and_fits():
     for kernel, (stem, by_arch) in budget.read().items():
         found = mg.cuda.card(kernel)
         assert found.file == f"{stem}.cu" and found.about and found.parameters
-        assert set(found.occupancy) == set(by_arch) == set(MULTIPROCESSORS)
+        assert set(found.occupancy) == set(by_arch) <= set(MULTIPROCESSORS)
+        missing = set(MULTIPROCESSORS) - set(by_arch)
+        assert not missing or stem == "matmul_half", f"{kernel} has no line for {missing}"  # older tensor cores lack it
         assert min(o.blocks for o in found.occupancy.values()) >= 1
 
 
