@@ -5,15 +5,13 @@ Which rung is taken where none is asked for was not measured: no GPU was at hand
 
 from typing import NamedTuple
 
-import numpy as np
-
 from minigrad.cuda import rungs, simulator
 from minigrad.cuda.architecture import architecture
 from minigrad.cuda.launches import Launch, blocks_for, launches
 from minigrad.cuda.tensor_map import fits, tensor_map
 
 FIELDS = [("batch", "i8"), ("a_batch", "i8"), ("b_batch", "i8"), *((n, "i4") for n in ("m", "n", "k", "activation"))]
-simulator.structures["Product"] = product_type = np.dtype(FIELDS)
+PRODUCT = simulator.structure("Product", FIELDS)
 RELU = 1
 SMALL, LARGE = 256, 64  # up to so many results no tile pays; from such m, n and k on, "wgmma" is taken
 MOST = 65535  # blocks along z
@@ -28,7 +26,11 @@ class Blocks(NamedTuple):
     shared: int
 
 
-BLOCKS = {"wmma": Blocks(64, 64, 128, 0), "mma": Blocks(128, 128, 128, 0), "wgmma": Blocks(128, 256, 384, 4 * 48 * 1024 + 1024 + 8 * 16 * 40 * 4)}
+BLOCKS = {
+    "wmma": Blocks(64, 64, 128, 0),
+    "mma": Blocks(128, 128, 128, 0),
+    "wgmma": Blocks(128, 256, 384, 4 * 48 * 1024 + 1024 + 8 * 16 * 40 * 4),
+}
 
 
 def rung_for(y, a, b, k):
@@ -61,7 +63,7 @@ def started(y, a, b, transposed, bias, other, activation):
     k = a.shape[-2 if transposed[0] else -1]
     rung = rung_for(y, a, b, k)
     steps = [0 if x.ndim == 2 or len(x) == 1 else x.shape[-2] * x.shape[-1] for x in (a, b)]
-    values = np.array((batch, *steps, m, n, k, activation), product_type)
+    values = PRODUCT.pack(batch, *steps, m, n, k, activation)
     name = f"matmul_forward_{y.dtype.name}_{rung}"
     if rung == "plain":
         yield Launch(name, blocks_for(y.size, 256), 256, (y, a, b, bias, other, values, *transposed))
