@@ -4,7 +4,7 @@ themselves. The call was never made on a GPU: none was at hand.
 """
 
 import ctypes
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -18,7 +18,8 @@ ALIGN = 16  # bytes, of the array and of its rows
 
 def fits(array):
     """Whether boxes can be copied from an array: rows that begin at multiples of 16 bytes, and something in them."""
-    return array.size > 0 and array.shape[-1] * ELEMENT % ALIGN == 0 and devices.address(array) % ALIGN == 0
+    whole = array.size > 0 and array.shape[-1] * ELEMENT % ALIGN == 0 and devices.address(array) % ALIGN == 0
+    return whole and (devices.device_of(array) == simulated.DEVICE or driver() is not None)
 
 
 def tensor_map(array):
@@ -39,12 +40,21 @@ DATA_TYPES = {"float16": 6, "bfloat16": 9}  # CUtensorMapDataType, and below oth
 NO_INTERLEAVE, SWIZZLE_128B, L2_PROMOTION_128B, ZEROS_OUTSIDE = 0, 3, 2, 0
 
 
+@cache
+def driver():
+    """libcuda, or None where it is not there."""
+    try:
+        return ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+
+
 @lru_cache(4096)
 def encoded(address, sizes, steps, dtype):
     """The driver's struct for boxes of 64 x 64. Errors: RuntimeError with its number where it refuses."""
     memory = (ctypes.c_uint64 * 24)()  # 128 bytes that begin at a multiple of 64
     begin = -ctypes.addressof(memory) % 64
-    status = ctypes.CDLL("libcuda.so.1").cuTensorMapEncodeTiled(
+    status = driver().cuTensorMapEncodeTiled(
         ctypes.c_void_p(ctypes.addressof(memory) + begin), DATA_TYPES[dtype], 3, ctypes.c_void_p(address),
         (ctypes.c_uint64 * 3)(*sizes), (ctypes.c_uint64 * 2)(*steps), (ctypes.c_uint32 * 3)(BOX, BOX, 1),
         (ctypes.c_uint32 * 3)(1, 1, 1), NO_INTERLEAVE, SWIZZLE_128B, L2_PROMOTION_128B, ZEROS_OUTSIDE,
