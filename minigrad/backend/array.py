@@ -76,8 +76,13 @@ def write(body, out, *args, native=None):
         recording.note(body.__name__, body, native, 1, (out, *args))
 
 
-def computed(function, *args):
-    """The array function(*args), found by no kernel, so that a recorded step can find it again."""
+def computed(function, *args, elsewhere=None):
+    """The array function(*args), found by no kernel, so that a recorded step can find it again.
+
+    `elsewhere`: what finds it by kernels where the first array among `args` lies on another device than the CPU.
+    """
+    if elsewhere is not None and devices.in_use and device_of(next(filter(is_array, args))) != devices.CPU:
+        return elsewhere(*args)
     array = function(*args)
     if devices.in_use:
         array = devices.placed(array)

@@ -125,6 +125,15 @@ def take_forward(y, x, index):
     y[...] = x[index]
 
 
+def _taken(op, x, index):
+    try:
+        y = empty(shape_of(x.shape, index), x.dtype)
+        take_forward(y, x, index)
+    except IndexError as error:
+        raise explained(op, x, error) from None
+    return y
+
+
 class Slice(View):
     """y = x[index], a view        dx = zeros with dy at index"""
 
@@ -154,12 +163,7 @@ class Take(Op):
 
     def forward(self, x, index):
         self.shape, self.index, self.saved = x.shape, index, arrays_in(index)
-        try:
-            y = empty(shape_of(x.shape, index), x.dtype)
-            take_forward(y, x, index)
-        except IndexError as error:
-            raise explained("getitem", x, error) from None
-        return y
+        return computed(read, "getitem", x, index, elsewhere=_taken)
 
     def gradient(self, dy):
         return AddAt.apply(dy, self.shape, self.index)

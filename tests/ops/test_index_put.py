@@ -55,7 +55,7 @@ CASES = [
             ((600, 70), lambda rng: rng.permutation(600)[:500], (70,)),
         ],
         torch=lambda torch, x, i, v: torch.index_put(x, (i,), v),
-        kernels=("take_forward", "put_forward"),
+        kernels=("put_forward",),
         twice=False,
     ),
     Case(
