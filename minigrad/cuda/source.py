@@ -14,6 +14,7 @@ its text what `Real` is and a suffix for every name of a kernel, `exp_forward_fl
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 _KERNEL = re.compile(
     r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\(([^)]*)\)\s*)?(\w+)\s*\(([^)]*)\)', re.DOTALL
@@ -47,8 +48,9 @@ class Signature:
     bounds: str = ""
 
 
+@cache
 def signatures(text):
-    """{kernel: Signature} of a kernel file."""
+    """{kernel: Signature} of a kernel file; kept, not to be changed."""
     text = without_comments(text)
     words = {"Real": "float"} | dict(_WORD.findall(text))
     kernels = _KERNEL.findall(_expanded(text))
