@@ -42,14 +42,15 @@ def blocks(path):
     return re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
 
 
-def test_readme(tmp_path, monkeypatch):
-    """Its blocks run one after the other in one namespace, away from the repository."""
+@pytest.mark.parametrize("page", ["README.md", "docs/simulator.md"])
+def test_pages(page, tmp_path, monkeypatch):
+    """Their blocks run one after the other in one namespace, away from the repository."""
     monkeypatch.chdir(tmp_path)
-    namespace, code = {}, blocks(ROOT / "README.md")
+    namespace, code = {}, blocks(ROOT / page)
     assert code
     for block in code:
         if block.startswith(">>>"):
-            test = doctest.DocTestParser().get_doctest(block, namespace, "README.md", None, 0)
+            test = doctest.DocTestParser().get_doctest(block, namespace, page, None, 0)
             assert doctest.DocTestRunner().run(test).failed == 0
         else:
-            exec(compile(block, "README.md", "exec"), namespace)
+            exec(compile(block, page, "exec"), namespace)

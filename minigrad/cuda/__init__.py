@@ -2,8 +2,9 @@
 
 Reading order: `source.py` (what a kernel file says), `build.py` (how it is compiled), `simulator.py` (how it is run and
 what is reported), `kernel_file.py` (users' own kernels). The simulator's C++ lies in csrc/cuda_sim. Then `trace.py`
-(every access of a kernel), `card.py` and `step.py` (what is made of it), `cubin.py` (compiling for GPUs), `budget.py`,
-`rungs.py` (which body multiplies matrices), `gpu.py` (launches, streams and events on a real GPU).
+(every access of a kernel), `card.py` and `step.py` (what is made of it), `debugger.py` (a launch once more, under gdb),
+`cubin.py` (compiling for GPUs), `budget.py`, `pages.py` (all cards: docs/kernels.md), `rungs.py` (which body multiplies
+matrices), `gpu.py` (launches, streams and events on a real GPU). docs/simulator.md is the user's page.
 """
 
 from minigrad.cuda.availability import device_count, is_available, missing

@@ -6,8 +6,9 @@
 import argparse
 import sys
 import time
+from pathlib import Path
 
-from minigrad.cuda import budget, card, cubin
+from minigrad.cuda import budget, card, cubin, pages
 from minigrad.cuda import build as simulator_build
 
 
@@ -36,6 +37,9 @@ def run_budget(args):
     if args.write:
         budget.write(found, args.files)
         print(f"{len(found)} kernels written to {budget.path()}")
+        if pages.path().parent.is_dir():
+            pages.path().write_text(pages.page())
+            print(f"all cards written to {pages.path()}")
     limits, held = budget.limits(tool)
     wrong = list(budget.complaints(found, limits))
     print("\n".join(wrong) or f"{len(found)} kernels, compiled by {tool} {cubin.version(tool)}, {held}")
@@ -43,7 +47,12 @@ def run_budget(args):
 
 
 def run_card(args):
-    print(card(args.kernel))
+    if not args.all:
+        print(card(args.kernel))
+    elif args.into:
+        Path(args.into).write_text(pages.page())
+    else:
+        print(pages.page(), end="")
 
 
 def parser():
@@ -65,7 +74,10 @@ def parser():
     budgets.add_argument("--write", action="store_true", help="make what is found the budgets")
     budgets.set_defaults(run=run_budget)
     cards = commands.add_parser("card", help="what a kernel computes, and what it takes of a GPU")
-    cards.add_argument("kernel", help="an entry point, as softmax_forward_warp")
+    which = cards.add_mutually_exclusive_group(required=True)
+    which.add_argument("kernel", nargs="?", help="an entry point, as softmax_forward_warp")
+    which.add_argument("--all", action="store_true", help="all on one page of Markdown: docs/kernels.md")
+    cards.add_argument("--into", metavar="FILE", help="where the page goes")
     cards.set_defaults(run=run_card)
     return top
 

@@ -65,7 +65,7 @@ def card(kernel, example=None):
     """
     stem = file_of(kernel)
     signature = signatures(kernel_text(kernel))[kernel]
-    grid, block, costs = None, (int(signature.bounds.split(",")[0] or 1024), 1, 1), []
+    grid, block, costs = None, (threads_of(signature), 1, 1), []
     if example is not None:
         with tracing(kernel) as trace:
             example()
@@ -74,14 +74,19 @@ def card(kernel, example=None):
         grid, block, costs = trace.grid, trace.block, trace.costs()
     _, taken = budget.read().get(kernel, (stem, {}))
     return Card(
-        kernel, f"{stem}.cu", _head(build.kernel_text(stem)), signature.parameters, grid, block,
+        kernel, f"{stem}.cu", head(build.kernel_text(stem)), signature.parameters, grid, block,
         max((r.shared for r in taken.values()), default=0), max((r.spills for r in taken.values()), default=0),
         {arch: r.registers for arch, r in taken.items()},
         {arch: occupancy(arch, math.prod(block), r.registers, r.shared) for arch, r in taken.items()}, costs,
     )  # fmt: skip
 
 
-def _head(text):
+def threads_of(signature):
+    """How many threads a block of a kernel has at most."""
+    return int(signature.bounds.split(",")[0] or 1024)
+
+
+def head(text):
     """The comment that a file begins with."""
     lines = []
     for line in text.split("\n"):

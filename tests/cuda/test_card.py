@@ -4,7 +4,7 @@ import pytest
 
 import minigrad as mg
 from minigrad.cuda import __main__ as command
-from minigrad.cuda import budget
+from minigrad.cuda import budget, pages
 from minigrad.cuda.occupancy import MULTIPROCESSORS, occupancy
 
 
@@ -55,6 +55,13 @@ def test_the_card_command(capsys):
     assert "adam_step(const Tensors tensors, float step" in capsys.readouterr().out
     assert command.main(["card", "softmax"]) == 1
     assert "no kernel 'softmax' in" in capsys.readouterr().err
+
+
+def test_the_page_of_all_cards_is_up_to_date():
+    """`python -m minigrad.cuda card --all --into docs/kernels.md` makes it, and so does `budget --write`."""
+    text = pages.path().read_text()
+    assert text == pages.page(), "docs/kernels.md is stale"
+    assert all(f"| `{kernel}` |" in text for kernel in budget.read())
 
 
 def test_an_example_that_runs_something_else():
