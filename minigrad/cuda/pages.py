@@ -13,8 +13,8 @@ from minigrad.cuda.source import dtype_of, signatures
 TITLE = """\
 # Kernels
 
-What every kernel of `csrc/cuda` takes of a GPU, as NVRTC compiles it: made by `python -m minigrad.cuda card --all`, not by
-hand. `minigrad.cuda.card(name, example)` has more of one kernel: what its accesses of memory cost in an example.
+What every kernel of `csrc/cuda` takes of a GPU, as NVRTC compiles it: made by `python -m minigrad.cuda card --all`, not
+by hand. `minigrad.cuda.card(name, example)` has more of one kernel: what its accesses of memory cost in an example.
 
 Threads are those that a block of it has at most; shared is the memory that a block declares, in bytes; registers are
 of a thread. Warps is the share of a multiprocessor's warps that fit at once (occupancy), by documented limits.
