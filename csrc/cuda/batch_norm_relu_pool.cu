@@ -19,8 +19,9 @@ struct Square {
   Size corner;
 
   __device__ __forceinline__ Square(const Squares& s, Size at) {
-    const Size plane = at / (s.rows * s.cols);
-    const int row = static_cast<int>(at / s.cols % s.rows), column = static_cast<int>(at % s.cols);
+    const int squares = s.rows * s.cols;
+    const Size plane = at / squares;
+    const int rest = static_cast<int>(at - plane * squares), row = rest / s.cols, column = rest % s.cols;
     channel = static_cast<int>(plane % s.channels);
     corner = (plane * s.h + 2 * row) * s.w + 2 * column;
   }
