@@ -240,6 +240,7 @@ HALF_PRODUCTS = [
     for name, *args in [
         ("matmul_forward", blank(2, 129, 30), numbers(2, 131, 129), numbers(1, 30, 131), True, True),
         ("matmul_forward", blank(33, 136), numbers(33, 200), numbers(200, 136), False, False),
+        ("matmul_forward", blank(2, 72, 136), numbers(2, 72, 200), numbers(1, 136, 200), False, True),
         ("matmul_forward", blank(3, 4, 5), numbers(3, 4, 7), numbers(1, 7, 5), False, False),
         ("linear_forward", blank(20, 65), numbers(20, 24), numbers(65, 24), numbers(65)),
         ("linear_relu_forward", blank(9, 40), numbers(9, 24), numbers(40, 24), None),
