@@ -140,6 +140,7 @@ def test_a_strided_parameter_and_gradient():
     assert base.tolist() == [[-1.0, 0.0, 1.0], [2.0, 3.0, 4.0]]
 
 
+@pytest.mark.cpu_only("looks at what runs for arrays of the CPU")
 @pytest.mark.parametrize(("name", "kernel"), [("SGD", "sgd_step"), ("AdamW", "adam_step")])
 def test_a_group_is_one_kernel_call(name, kernel, monkeypatch):
     """One for each dtype, and for each count of steps where that matters; strided ones go along."""
