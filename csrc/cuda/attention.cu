@@ -33,19 +33,19 @@ __device__ __forceinline__ Size offset(const AttentionShape& s, const Steps& ste
   return at;
 }
 
-__device__ __forceinline__ float dot(const float* a, const float* b, int n) {
+__device__ __forceinline__ float dot(const Real* a, const Real* b, int n) {
   float total = 0.0f;
-  for (int i = 0; i < n; ++i) total += a[i] * b[i];
+  for (int i = 0; i < n; ++i) total += wide(a[i]) * wide(b[i]);
   return total;
 }
 
 struct Scores {
-  const float *q, *k, *mask;
+  const Real *q, *k, *mask;
   Size q_row, k_row, mask_row, mask_column;
   int width;
   float scale;
 
-  __device__ __forceinline__ Scores(const float* q, const float* k, const float* mask, const AttentionShape& s,
+  __device__ __forceinline__ Scores(const Real* q, const Real* k, const Real* mask, const AttentionShape& s,
                                     float scale)
       : q(q + offset(s, s.q)),
         k(k + offset(s, s.k)),
@@ -58,7 +58,8 @@ struct Scores {
         scale(scale) {}
 
   __device__ __forceinline__ float operator()(Size i, Size j) const {
-    return dot(q + i * q_row, k + j * k_row, width) * scale + (mask ? mask[i * mask_row + j * mask_column] : 0.0f);
+    return dot(q + i * q_row, k + j * k_row, width) * scale +
+           (mask ? wide(mask[i * mask_row + j * mask_column]) : 0.0f);
   }
 };
 
@@ -70,16 +71,16 @@ struct Columns {
     return blockIdx.z * kColumns + i * kWarp + threadIdx.x % kWarp;
   }
 
-  __device__ __forceinline__ void add(float factor, const float* row, int n) {
+  __device__ __forceinline__ void add(float factor, const Real* row, int n) {
 #pragma unroll
     for (int i = 0; i < kOwnColumns; ++i)
-      if (column(i) < n) sums[i] += factor * row[column(i)];
+      if (column(i) < n) sums[i] += factor * wide(row[column(i)]);
   }
   __device__ __forceinline__ void scale(float factor) {
 #pragma unroll
     for (int i = 0; i < kOwnColumns; ++i) sums[i] *= factor;
   }
-  __device__ __forceinline__ void write(float* row, int n) const {
+  __device__ __forceinline__ void write(Real* row, int n) const {
 #pragma unroll
     for (int i = 0; i < kOwnColumns; ++i)
       if (column(i) < n) row[column(i)] = sums[i];
@@ -89,8 +90,8 @@ struct Columns {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(128)
-    attention_forward(float* y, double* lse, const float* q, const float* k, const float* v, const float* mask,
-                      float scale, bool causal, const AttentionShape s) {
+    attention_forward(Real* y, double* lse, const Real* q, const Real* k, const Real* v, const Real* mask, float scale,
+                      bool causal, const AttentionShape s) {
   const Size i = warp_row();
   if (i >= s.queries) return;
   const Scores score(q, k, mask, s, scale);
@@ -118,14 +119,13 @@ extern "C" __global__ void __launch_bounds__(128)
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-    attention_backward_queries(float* dq, const float* dy, const float* y, const double* lse, const float* q,
-                               const float* k, const float* v, const float* mask, float scale, bool causal,
-                               const AttentionShape s) {
+    attention_backward_queries(Real* dq, const Real* dy, const Real* y, const double* lse, const Real* q, const Real* k,
+                               const Real* v, const Real* mask, float scale, bool causal, const AttentionShape s) {
   const Size i = warp_row();
   if (i >= s.queries) return;
   const Scores score(q, k, mask, s, scale);
   const int lane = Warp::rank(), end = causal && i + 1 < s.keys ? static_cast<int>(i) + 1 : s.keys;
-  const float* dy_row = dy + offset(s, s.dy) + i * s.dy.row;
+  const Real* dy_row = dy + offset(s, s.dy) + i * s.dy.row;
   const float along = dot(dy_row, y + offset(s, s.y) + i * s.y.row, s.values);
   const double total = lse[static_cast<Size>(blockIdx.y) * s.queries + i];
   v += offset(s, s.v);
@@ -143,14 +143,14 @@ extern "C" __global__ void __launch_bounds__(128)
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-    attention_backward_keys(float* dk, float* dv, const float* dy, const float* y, const double* lse, const float* q,
-                            const float* k, const float* v, const float* mask, float scale, bool causal,
+    attention_backward_keys(Real* dk, Real* dv, const Real* dy, const Real* y, const double* lse, const Real* q,
+                            const Real* k, const Real* v, const Real* mask, float scale, bool causal,
                             const AttentionShape s) {
   const Size j = warp_row();
   if (j >= s.keys) return;
   const Scores score(q, k, mask, s, scale);
   const int lane = Warp::rank();
-  const float* v_row = v + offset(s, s.v) + j * s.v.row;
+  const Real* v_row = v + offset(s, s.v) + j * s.v.row;
   q += offset(s, s.q);
   y += offset(s, s.y);
   dy += offset(s, s.dy);
@@ -160,7 +160,7 @@ extern "C" __global__ void __launch_bounds__(128)
     const Size i = begin + lane;
     float p = 0.0f, slope = 0.0f;
     if (i < s.queries && (!causal || i >= j)) {
-      const float* dy_row = dy + i * s.dy.row;
+      const Real* dy_row = dy + i * s.dy.row;
       p = static_cast<float>(exp(score(i, j) - lse[i]));
       slope = p * (dot(dy_row, v_row, s.values) - dot(dy_row, y + i * s.y.row, s.values)) * scale;
     }

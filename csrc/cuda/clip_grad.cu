@@ -16,7 +16,7 @@ struct AddDouble {
 extern "C" __global__ void __launch_bounds__(256)
     total_norm_chunks(double* parts, const Tensors tensors, long long begin) {
   double squares = 0.0;
-  for_chunk(tensors, [&](Size i, float* const* a) { squares += static_cast<double>(a[0][i]) * a[0][i]; });
+  for_chunk(tensors, [&](Size i, Real* const* a) { squares += static_cast<double>(wide(a[0][i])) * wide(a[0][i]); });
   squares = Block::merge(squares, 0.0, AddDouble());
   if (threadIdx.x == 0) parts[begin + blockIdx.x] = squares;
 }
@@ -31,5 +31,5 @@ extern "C" __global__ void __launch_bounds__(256) total_norm_total(float* norm, 
 // x = x min(1, max_norm / (norm + 1e-6)) for all arrays; NaN passes
 extern "C" __global__ void __launch_bounds__(256) clip_norm(const Tensors tensors, const float* norm, float max_norm) {
   const float factor = max_norm / (*norm + 1e-6f);
-  for_chunk(tensors, [=](Size i, float* const* a) { a[0][i] *= factor > 1.0f ? 1.0f : factor; });
+  for_chunk(tensors, [=](Size i, Real* const* a) { a[0][i] = wide(a[0][i]) * (factor > 1.0f ? 1.0f : factor); });
 }

@@ -36,40 +36,41 @@ struct Place {
 };
 
 // x where a window's tap lies, 0 in the padding.
-__device__ __forceinline__ float pixel(const float* x, const Convolution& s, const Place& at, const Tap& tap) {
+__device__ __forceinline__ float pixel(const Real* x, const Convolution& s, const Place& at, const Tap& tap) {
   const int r = at.row * s.stride_h - s.pad_h + tap.i * s.dil_h, c = at.column * s.stride_w - s.pad_w + tap.j * s.dil_w;
   if (r < 0 || r >= s.h || c < 0 || c >= s.w) return 0.0f;
-  return x[((at.image * s.groups * s.in + blockIdx.z * s.in + tap.channel) * s.h + r) * s.w + c];
+  return wide(x[((at.image * s.groups * s.in + blockIdx.z * s.in + tap.channel) * s.h + r) * s.w + c]);
 }
 
 // dy of the window whose tap lies on a pixel, 0 if there is none.
-__device__ __forceinline__ float window(const float* dy, const Convolution& s, const Place& at, const Tap& tap) {
+__device__ __forceinline__ float window(const Real* dy, const Convolution& s, const Place& at, const Tap& tap) {
   const int r = at.row + s.pad_h - tap.i * s.dil_h, c = at.column + s.pad_w - tap.j * s.dil_w;
   if (r < 0 || c < 0 || r % s.stride_h || c % s.stride_w || r / s.stride_h >= s.oh || c / s.stride_w >= s.ow)
     return 0.0f;
   const Size channel = at.image * s.groups * s.out + blockIdx.z * s.out + tap.channel;
-  return dy[(channel * s.oh + r / s.stride_h) * s.ow + c / s.stride_w];
+  return wide(dy[(channel * s.oh + r / s.stride_h) * s.ow + c / s.stride_w]);
 }
 
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(256)
-    conv2d_forward(float* y, const float* x, const float* w, const float* bias, const Convolution s) {
+    conv2d_forward(Real* y, const Real* x, const Real* w, const Real* bias, const Convolution s) {
   const Size places = static_cast<Size>(s.oh) * s.ow, taps = static_cast<Size>(s.in) * s.kh * s.kw;
   const Size first = blockIdx.z * s.out;
-  const auto load_w = [&](Size o, Size k) { return w[(first + o) * taps + k]; };
+  const auto load_w = [&](Size o, Size k) { return wide(w[(first + o) * taps + k]); };
   const auto load_x = [&](Size k, Size at) { return pixel(x, s, Place(at, s.oh, s.ow), Tap(s, k)); };
-  gemm<Along::depth, Along::width>(
-      Size{s.out}, s.images * places, taps, load_w, load_x, [&](float sum, Size o, Size at) {
-        y[(at / places * s.groups * s.out + first + o) * places + at % places] = bias ? sum + bias[first + o] : sum;
-      });
+  gemm<Along::depth, Along::width>(Size{s.out}, s.images * places, taps, load_w, load_x,
+                                   [&](float sum, Size o, Size at) {
+                                     y[(at / places * s.groups * s.out + first + o) * places + at % places] =
+                                         bias ? sum + wide(bias[first + o]) : sum;
+                                   });
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    conv2d_backward_input(float* dx, const float* dy, const float* w, const Convolution s) {
+    conv2d_backward_input(Real* dx, const Real* dy, const Real* w, const Convolution s) {
   const Size pixels = static_cast<Size>(s.h) * s.w, taps = static_cast<Size>(s.kh) * s.kw, first = blockIdx.z * s.in;
   const auto load_w = [&](Size c, Size k) {  // k: an output channel and a tap
-    return w[((blockIdx.z * s.out + k / taps) * s.in + c) * taps + k % taps];
+    return wide(w[((blockIdx.z * s.out + k / taps) * s.in + c) * taps + k % taps]);
   };
   const auto load_dy = [&](Size k, Size at) { return window(dy, s, Place(at, s.h, s.w), Tap(s, k)); };
   gemm<Along::depth, Along::width>(Size{s.in}, s.images * pixels, s.out * taps, load_w, load_dy,
@@ -81,13 +82,13 @@ extern "C" __global__ void __launch_bounds__(256)
 // The sum over images and places is cut into pieces, `depth` long: blockIdx.y is one of them. Where there are several,
 // what comes of each goes to parts (pieces, the size of dw).
 extern "C" __global__ void __launch_bounds__(256)
-    conv2d_backward_weight(float* dw, float* parts, const float* dy, const float* x, long long depth,
+    conv2d_backward_weight(Real* dw, float* parts, const Real* dy, const Real* x, long long depth,
                            const Convolution s) {
   const Size places = static_cast<Size>(s.oh) * s.ow, taps = static_cast<Size>(s.in) * s.kh * s.kw;
   const Size first = blockIdx.z * s.out, begin = blockIdx.y * depth, left = s.images * places - begin;
   const auto load_dy = [&](Size o, Size in_piece) {
     const Size at = begin + in_piece;
-    return dy[(at / places * s.groups * s.out + first + o) * places + at % places];
+    return wide(dy[(at / places * s.groups * s.out + first + o) * places + at % places]);
   };
   const auto load_x = [&](Size at, Size k) { return pixel(x, s, Place(begin + at, s.oh, s.ow), Tap(s, k)); };
   gemm<Along::depth, Along::depth>(Size{s.out}, taps, left < depth ? left : depth, load_dy, load_x,
@@ -101,7 +102,7 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    conv2d_backward_weight_sum(float* dw, const float* parts, long long size, int pieces) {
+    conv2d_backward_weight_sum(Real* dw, const float* parts, long long size, int pieces) {
   const Size i = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= size) return;
   float sum = 0.0f;
@@ -111,10 +112,10 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // db: a block for each channel adds up dy (images, channels, places).
 extern "C" __global__ void __launch_bounds__(256)
-    conv2d_backward_weight_bias(float* db, const float* dy, long long images, int channels, long long places) {
+    conv2d_backward_weight_bias(Real* db, const Real* dy, long long images, int channels, long long places) {
   float total = 0.0f;
   for (Size i = threadIdx.x; i < images * places; i += blockDim.x)
-    total += dy[(i / places * channels + blockIdx.x) * places + i % places];
+    total += wide(dy[(i / places * channels + blockIdx.x) * places + i % places]);
   total = sum<Block>(total);
   if (threadIdx.x == 0) db[blockIdx.x] = total;
 }

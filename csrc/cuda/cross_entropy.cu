@@ -21,18 +21,18 @@ struct Online {
   }
 };
 
-__device__ __forceinline__ float weight_of(const float* weight, long long c) { return weight ? weight[c] : 1.0f; }
+__device__ __forceinline__ float weight_of(const Real* weight, long long c) { return weight ? wide(weight[c]) : 1.0f; }
 
 }  // namespace
 
 // A warp for each row.
 extern "C" __global__ void __launch_bounds__(128)
-    cross_entropy_forward_rows(double* losses, double* weights, double* lse, const float* x, const long long* target,
-                               const float* weight, long long ignore_index, float smoothing, long long rows,
+    cross_entropy_forward_rows(double* losses, double* weights, double* lse, const Real* x, const long long* target,
+                               const Real* weight, long long ignore_index, float smoothing, long long rows,
                                int classes) {
   const Size row = warp_row();
   if (row >= rows) return;
-  const float* x_row = x + row * classes;
+  const Real* x_row = x + row * classes;
   Online mine;
   for_columns<Warp>(classes, [&](int c) { mine.add(x_row[c]); });
   const float peak = largest<Warp>(mine.peak);
@@ -42,7 +42,7 @@ extern "C" __global__ void __launch_bounds__(128)
   if (smoothing > 0.0f) {
     for_columns<Warp>(classes, [&](int c) {
       const float q = weight_of(weight, c) / classes;
-      if (q != 0.0f) smooth += q * static_cast<float>(log_total - x_row[c]);
+      if (q != 0.0f) smooth += q * static_cast<float>(log_total - wide(x_row[c]));
     });
     smooth = sum<Warp>(smooth) * smoothing;
   }
@@ -50,7 +50,7 @@ extern "C" __global__ void __launch_bounds__(128)
   const long long t = target[row];
   const bool counts = t != ignore_index, is_class = t >= 0 && t < classes;
   const float own = counts && is_class ? weight_of(weight, t) : 0.0f, q = own * (1.0f - smoothing);
-  const double hit = q != 0.0f ? q * (log_total - x_row[t]) : 0.0;
+  const double hit = q != 0.0f ? q * (log_total - wide(x_row[t])) : 0.0;
   lse[row] = log_total;
   weights[row] = own;
   losses[row] = !counts ? 0.0 : is_class ? hit + smooth : static_cast<double>(NAN);
@@ -58,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(128)
 
 // One block: loss = sum of losses, or the mean if `count` is not null.
 extern "C" __global__ void __launch_bounds__(256)
-    cross_entropy_forward_total(float* loss, double* count, const double* losses, const double* weights,
+    cross_entropy_forward_total(Real* loss, double* count, const double* losses, const double* weights,
                                 long long rows) {
   struct AddDouble {
     __device__ __forceinline__ double operator()(double a, double b) const { return a + b; }
@@ -73,30 +73,30 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    cross_entropy_forward_each(float* loss, const double* losses, long long rows) {
+    cross_entropy_forward_each(Real* loss, const double* losses, long long rows) {
   const Size row = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (row < rows) loss[row] = static_cast<float>(losses[row]);
 }
 
 // dx_c = dy (e^(x_c - lse) sum q - q_c), divided by `count` if that is not null; `step` is 0 where dy is one element.
 extern "C" __global__ void __launch_bounds__(128)
-    cross_entropy_backward(float* dx, const float* dy, const double* count, const float* x, const double* lse,
-                           const long long* target, const float* weight, long long ignore_index, float smoothing,
+    cross_entropy_backward(Real* dx, const Real* dy, const double* count, const Real* x, const double* lse,
+                           const long long* target, const Real* weight, long long ignore_index, float smoothing,
                            long long rows, int classes, int step) {
   const Size row = warp_row();
   if (row >= rows) return;
-  const float* x_row = x + row * classes;
-  float* dx_row = dx + row * classes;
+  const Real* x_row = x + row * classes;
+  Real* dx_row = dx + row * classes;
   const long long t = target[row];
   const bool counts = t != ignore_index && t >= 0 && t < classes;
   float all = 0.0f;
   if (smoothing > 0.0f) for_columns<Warp>(classes, [&](int c) { all += weight_of(weight, c) / classes; });
   all = sum<Warp>(all) * smoothing;
   const float own = counts ? weight_of(weight, t) * (1.0f - smoothing) : 0.0f;
-  const float scale = static_cast<float>(dy[row * step] / (count ? *count : 1.0));
+  const float scale = static_cast<float>(wide(dy[row * step]) / (count ? *count : 1.0));
   for_columns<Warp>(classes, [&](int c) {
     const float q = smoothing * weight_of(weight, c) / classes + (c == t ? own : 0.0f);
-    const float p = static_cast<float>(exp(x_row[c] - lse[row]));
+    const float p = static_cast<float>(exp(wide(x_row[c]) - lse[row]));
     dx_row[c] = counts ? scale * (p * (all + own) - q) : 0.0f;
   });
 }

@@ -1,7 +1,7 @@
 // The elementwise kernels, one row each: the result's type, the name, and a formula of the elements a and b and the
 // numbers p and q. Where an operand b is a number and no array, `b` is null in the launch and p is that number.
 //
-// Each row makes two entry points: `name`, over arrays that lie in C order, four elements at a time where all are
+// Each row makes two entry points: `name`, over arrays that lie in C order, 16 bytes at a time where all are
 // aligned for that; `name_strided`, over any strides, 0 for a dimension that is broadcast.
 
 #include "gelu.cuh"
@@ -20,30 +20,44 @@ namespace {
 __device__ __forceinline__ Size first_element() { return static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ __forceinline__ Size all_threads() { return static_cast<Size>(gridDim.x) * blockDim.x; }
 
-__device__ __forceinline__ bool aligned(const void* p) { return reinterpret_cast<unsigned long long>(p) % 16 == 0; }
+// What one load of 16 bytes holds, and as many elements of another type.
+constexpr int kPack = 16 / sizeof(Real);
+template <class T>
+struct alignas(kPack * sizeof(T)) Pack {
+  T at[kPack];
+};
 
-template <class T, class F>
-__device__ __forceinline__ void map_tail(T* y, const float* a, const float* b, float p, float q, Size begin, Size n,
-                                         const F& f) {
-  for (Size i = begin + first_element(); i < n; i += all_threads()) y[i] = f(a[i], b ? b[i] : p, p, q);
+template <class T>
+__device__ __forceinline__ bool aligned(const T* p) {
+  return reinterpret_cast<unsigned long long>(p) % sizeof(Pack<T>) == 0;
 }
 
-// Results narrower than a float are written one by one.
+// y's pack i of a and, where b is an array, b.
 template <class T, class F>
-__device__ __forceinline__ void map(T* y, const float* a, const float* b, float p, float q, Size n, const F& f) {
-  map_tail(y, a, b, p, q, 0, n, f);
+__device__ __forceinline__ Pack<T> mapped(const Pack<Real>& a, const Pack<Real>& b, bool by_number, float p, float q,
+                                          const F& f) {
+  Pack<T> y;
+#pragma unroll
+  for (int i = 0; i < kPack; ++i) y.at[i] = f(wide(a.at[i]), by_number ? p : wide(b.at[i]), p, q);
+  return y;
 }
 
-template <class F>
-__device__ __forceinline__ void map(float* y, const float* a, const float* b, float p, float q, Size n, const F& f) {
-  const Size fours = aligned(y) && aligned(a) && aligned(b) ? n / 4 : 0;
-  for (Size i = first_element(); i < fours; i += all_threads()) {
-    const float4 u = reinterpret_cast<const float4*>(a)[i];
-    const float4 v = b ? reinterpret_cast<const float4*>(b)[i] : make_float4(p, p, p, p);
-    reinterpret_cast<float4*>(y)[i] =
-        make_float4(f(u.x, v.x, p, q), f(u.y, v.y, p, q), f(u.z, v.z, p, q), f(u.w, v.w, p, q));
+// Two packs at a time: the second one's loads do not wait for the first one's results. Then the rest, one by one.
+template <class T, class F>
+__device__ __forceinline__ void map(T* y, const Real* a, const Real* b, float p, float q, Size n, const F& f) {
+  const Size packs = aligned(y) && aligned(a) && aligned(b) ? n / kPack : 0, step = all_threads();
+  const auto* as = reinterpret_cast<const Pack<Real>*>(a);
+  const auto* bs = reinterpret_cast<const Pack<Real>*>(b);
+  auto* ys = reinterpret_cast<Pack<T>*>(y);
+  for (Size i = first_element(); i < packs; i += 2 * step) {
+    const Size j = i + step < packs ? i + step : i;
+    const Pack<Real> a0 = as[i], a1 = as[j];
+    Pack<Real> b0 = a0, b1 = a1;
+    if (b) b0 = bs[i], b1 = bs[j];
+    ys[i] = mapped<T>(a0, b0, !b, p, q, f);
+    if (j != i) ys[j] = mapped<T>(a1, b1, !b, p, q, f);
   }
-  map_tail(y, a, b, p, q, 4 * fours, n, f);
+  for (Size i = kPack * packs + first_element(); i < n; i += step) y[i] = f(wide(a[i]), b ? wide(b[i]) : p, p, q);
 }
 
 // Where the i-th element of each array lies.
@@ -60,11 +74,11 @@ struct Offsets {
 };
 
 template <class T, class F>
-__device__ __forceinline__ void map_strided(T* y, const float* a, const float* b, float p, float q, const Strides& s,
+__device__ __forceinline__ void map_strided(T* y, const Real* a, const Real* b, float p, float q, const Strides& s,
                                             Size n, const F& f) {
   for (Size i = first_element(); i < n; i += all_threads()) {
     const Offsets at(s, i);
-    y[at.y] = f(a[at.a], b ? b[at.b] : p, p, q);
+    y[at.y] = f(wide(a[at.a]), b ? wide(b[at.b]) : p, p, q);
   }
 }
 
@@ -95,62 +109,62 @@ __device__ __forceinline__ float floor_quotient(float a, float b) {
 
 }  // namespace
 
-#define ROW(T, NAME, FORMULA)                                                                                      \
-  struct NAME##_formula {                                                                                          \
-    __device__ __forceinline__ T operator()(float a, float b, float p, float q) const { return FORMULA; }          \
-  };                                                                                                               \
-  extern "C" __global__ void __launch_bounds__(256, 4)                                                             \
-      NAME(T* y, const float* a, const float* b, float p, float q, long long n) {                                  \
-    map(y, a, b, p, q, n, NAME##_formula());                                                                       \
-  }                                                                                                                \
-  extern "C" __global__ void __launch_bounds__(256)                                                                \
-      NAME##_strided(T* y, const float* a, const float* b, float p, float q, const Strides strides, long long n) { \
-    map_strided(y, a, b, p, q, strides, n, NAME##_formula());                                                      \
+#define ROW(T, NAME, FORMULA)                                                                                    \
+  struct NAME##_formula {                                                                                        \
+    __device__ __forceinline__ auto operator()(float a, float b, float p, float q) const { return FORMULA; }     \
+  };                                                                                                             \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                           \
+      NAME(T* y, const Real* a, const Real* b, float p, float q, long long n) {                                  \
+    map(y, a, b, p, q, n, NAME##_formula());                                                                     \
+  }                                                                                                              \
+  extern "C" __global__ void __launch_bounds__(256)                                                              \
+      NAME##_strided(T* y, const Real* a, const Real* b, float p, float q, const Strides strides, long long n) { \
+    map_strided(y, a, b, p, q, strides, n, NAME##_formula());                                                    \
   }
 
 // clang-format off
-ROW(float, copy_forward, a)
-ROW(float, neg_forward, -a)
-ROW(float, neg_backward, -a)
-ROW(float, sign_forward, sign(a))
-ROW(float, sign_backward, 0.0f)
-ROW(float, abs_forward, fabsf(a))
-ROW(float, exp_forward, expf(a))
-ROW(float, log_forward, logf(a))
-ROW(float, sqrt_forward, sqrtf(a))
-ROW(float, relu_forward, a < 0.0f ? 0.0f : a)
-ROW(float, sigmoid_forward, sigmoid(a))
-ROW(float, tanh_forward, tanhf(a))
-ROW(float, erf_forward, erff(a))
-ROW(float, silu_forward, a * sigmoid(a))
-ROW(float, gelu_forward, a * normal_cdf(a))
-ROW(float, gelu_tanh_forward, a * gelu_share(a))
-ROW(float, clamp_forward, smaller(larger(a, p), q))
-ROW(float, pow_scalar_forward, powf(a, p))
+ROW(Real, copy_forward, a)
+ROW(Real, neg_forward, -a)
+ROW(Real, neg_backward, -a)
+ROW(Real, sign_forward, sign(a))
+ROW(Real, sign_backward, 0.0f)
+ROW(Real, abs_forward, fabsf(a))
+ROW(Real, exp_forward, expf(a))
+ROW(Real, log_forward, logf(a))
+ROW(Real, sqrt_forward, sqrtf(a))
+ROW(Real, relu_forward, a < 0.0f ? 0.0f : a)
+ROW(Real, sigmoid_forward, sigmoid(a))
+ROW(Real, tanh_forward, tanhf(a))
+ROW(Real, erf_forward, erff(a))
+ROW(Real, silu_forward, a * sigmoid(a))
+ROW(Real, gelu_forward, a * normal_cdf(a))
+ROW(Real, gelu_tanh_forward, a * gelu_share(a))
+ROW(Real, clamp_forward, smaller(larger(a, p), q))
+ROW(Real, pow_scalar_forward, powf(a, p))
 // dy is a; what the forward saved, x or y, is b
-ROW(float, abs_backward, a * sign(b))
-ROW(float, exp_backward, a * b)
-ROW(float, log_backward, a / b)
-ROW(float, sqrt_backward, a / (b + b))
-ROW(float, relu_backward, b > 0.0f ? a : 0.0f)
-ROW(float, sigmoid_backward, a * b * (1.0f - b))
-ROW(float, tanh_backward, a * (1.0f - b * b))
-ROW(float, erf_backward, a * (1.12837917f * expf(-b * b)))
-ROW(float, silu_backward, a * silu_slope(b))
-ROW(float, gelu_backward, a * (normal_cdf(b) + b * normal_density(b)))
-ROW(float, gelu_tanh_backward, a * gelu_tanh_slope(b))
-ROW(float, clamp_backward, b >= p && b <= q ? a : 0.0f)
-ROW(float, pow_scalar_backward, a * power_slope(b, p))
-ROW(float, add_forward, a + b)
-ROW(float, sub_forward, a - b)
-ROW(float, mul_forward, a * b)
-ROW(float, div_forward, a / b)
-ROW(float, pow_forward, powf(a, b))
-ROW(float, maximum_forward, larger(a, b))
-ROW(float, minimum_forward, smaller(a, b))
-ROW(float, floor_divide_forward, floor_quotient(a, b))
-ROW(float, trunc_divide_forward, truncf(a / b))
-ROW(float, remainder_forward, remainder_of(a, b))
+ROW(Real, abs_backward, a * sign(b))
+ROW(Real, exp_backward, a * b)
+ROW(Real, log_backward, a / b)
+ROW(Real, sqrt_backward, a / (b + b))
+ROW(Real, relu_backward, b > 0.0f ? a : 0.0f)
+ROW(Real, sigmoid_backward, a * b * (1.0f - b))
+ROW(Real, tanh_backward, a * (1.0f - b * b))
+ROW(Real, erf_backward, a * (1.12837917f * expf(-b * b)))
+ROW(Real, silu_backward, a * silu_slope(b))
+ROW(Real, gelu_backward, a * (normal_cdf(b) + b * normal_density(b)))
+ROW(Real, gelu_tanh_backward, a * gelu_tanh_slope(b))
+ROW(Real, clamp_backward, b >= p && b <= q ? a : 0.0f)
+ROW(Real, pow_scalar_backward, a * power_slope(b, p))
+ROW(Real, add_forward, a + b)
+ROW(Real, sub_forward, a - b)
+ROW(Real, mul_forward, a * b)
+ROW(Real, div_forward, a / b)
+ROW(Real, pow_forward, powf(a, b))
+ROW(Real, maximum_forward, larger(a, b))
+ROW(Real, minimum_forward, smaller(a, b))
+ROW(Real, floor_divide_forward, floor_quotient(a, b))
+ROW(Real, trunc_divide_forward, truncf(a / b))
+ROW(Real, remainder_forward, remainder_of(a, b))
 ROW(bool, eq_forward, a == b)
 ROW(bool, ne_forward, a != b)
 ROW(bool, gt_forward, a > b)
@@ -167,8 +181,8 @@ struct WhereStrides {
 };
 
 extern "C" __global__ void __launch_bounds__(256)
-    where_forward(float* y, const bool* mask, const float* a, const float* b, float p, float q,
-                  const WhereStrides strides, long long n) {
+    where_forward(Real* y, const bool* mask, const Real* a, const Real* b, float p, float q, const WhereStrides strides,
+                  long long n) {
   for (Size i = first_element(); i < n; i += all_threads()) {
     const Offsets at(strides.arrays, i);
     Size m = 0, rest = i;
@@ -176,6 +190,6 @@ extern "C" __global__ void __launch_bounds__(256)
       m += rest % strides.arrays.sizes[d] * strides.mask[d];
       rest /= strides.arrays.sizes[d];
     }
-    y[at.y] = mask[m] ? (a ? a[at.a] : p) : (b ? b[at.b] : q);
+    y[at.y] = mask[m] ? (a ? wide(a[at.a]) : p) : (b ? wide(b[at.b]) : q);
   }
 }

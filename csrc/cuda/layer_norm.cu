@@ -3,7 +3,7 @@
 #include "norm.cuh"
 
 extern "C" __global__ void __launch_bounds__(128)
-    layer_norm_forward_warp(float* y, float* mean, float* rstd, const float* x, const float* weight, const float* bias,
+    layer_norm_forward_warp(Real* y, float* mean, float* rstd, const Real* x, const Real* weight, const Real* bias,
                             float eps, long long rows, int cols) {
   const Size row = warp_row(), at = row * cols;
   if (row >= rows) return;
@@ -12,7 +12,7 @@ extern "C" __global__ void __launch_bounds__(128)
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    layer_norm_forward_block(float* y, float* mean, float* rstd, const float* x, const float* weight, const float* bias,
+    layer_norm_forward_block(Real* y, float* mean, float* rstd, const Real* x, const Real* weight, const Real* bias,
                              float eps, int cols) {
   const Size row = blockIdx.x, at = row * cols;
   const RowStatistics found = norm_row<Block, true>(y + at, x + at, weight, bias, eps, cols);
@@ -20,7 +20,7 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 extern "C" __global__ void __launch_bounds__(128)
-    layer_norm_backward_warp(float* dx, const float* dy, const float* x, const float* weight, const float* mean,
+    layer_norm_backward_warp(Real* dx, const Real* dy, const Real* x, const Real* weight, const float* mean,
                              const float* rstd, long long rows, int cols) {
   const Size row = warp_row(), at = row * cols;
   if (row >= rows) return;
@@ -28,14 +28,14 @@ extern "C" __global__ void __launch_bounds__(128)
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    layer_norm_backward_block(float* dx, const float* dy, const float* x, const float* weight, const float* mean,
+    layer_norm_backward_block(Real* dx, const Real* dy, const Real* x, const Real* weight, const float* mean,
                               const float* rstd, int cols) {
   const Size row = blockIdx.x, at = row * cols;
   norm_row_backward<Block, true>(dx + at, dy + at, x + at, weight, {mean[row], rstd[row]}, cols);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    layer_norm_backward_columns(float* dw, float* db, const float* dy, const float* x, const float* mean,
-                                const float* rstd, long long rows, int cols) {
+    layer_norm_backward_columns(Real* dw, Real* db, const Real* dy, const Real* x, const float* mean, const float* rstd,
+                                long long rows, int cols) {
   norm_columns_backward(dw, db, dy, x, mean, rstd, rows, cols);
 }

@@ -15,7 +15,7 @@ struct AddDouble {
 __device__ __forceinline__ Size own_element() { return static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
 template <class F>
-__device__ __forceinline__ void sum_chunk(double* parts, const float* x, const float* t, Size n, int length,
+__device__ __forceinline__ void sum_chunk(double* parts, const Real* x, const Real* t, Size n, int length,
                                           const F& value) {
   const Size begin = static_cast<Size>(blockIdx.x) * length, end = begin + length < n ? begin + length : n;
   double total = 0.0;
@@ -40,24 +40,24 @@ __device__ __forceinline__ float logit_slope(float x, float t) { return 1.0f / (
 
 }  // namespace
 
-#define LOSS(NAME, VALUE, SLOPE)                                                                        \
-  struct NAME##_value {                                                                                 \
-    __device__ __forceinline__ float operator()(float x, float t) const { return VALUE; }               \
-  };                                                                                                    \
-  extern "C" __global__ void __launch_bounds__(256)                                                     \
-      NAME##_forward_each(float* loss, const float* x, const float* t, float scale, long long n) {      \
-    const Size i = own_element();                                                                       \
-    if (i < n) loss[i] = scale * NAME##_value()(x[i], t[i]);                                            \
-  }                                                                                                     \
-  extern "C" __global__ void __launch_bounds__(256)                                                     \
-      NAME##_forward_chunks(double* parts, const float* x, const float* t, long long n, int length) {   \
-    sum_chunk(parts, x, t, n, length, NAME##_value());                                                  \
-  }                                                                                                     \
-  extern "C" __global__ void __launch_bounds__(256) NAME##_backward(                                    \
-      float* dx, const float* dy, const float* x, const float* t, float scale, int step, long long n) { \
-    const auto slope = [](float x, float t) { return SLOPE; };                                          \
-    const Size i = own_element();                                                                       \
-    if (i < n) dx[i] = scale * dy[i * step] * slope(x[i], t[i]);                                        \
+#define LOSS(NAME, VALUE, SLOPE)                                                                                    \
+  struct NAME##_value {                                                                                             \
+    __device__ __forceinline__ float operator()(float x, float t) const { return VALUE; }                           \
+  };                                                                                                                \
+  extern "C" __global__ void __launch_bounds__(256)                                                                 \
+      NAME##_forward_each(Real* loss, const Real* x, const Real* t, float scale, long long n) {                     \
+    const Size i = own_element();                                                                                   \
+    if (i < n) loss[i] = scale * NAME##_value()(x[i], t[i]);                                                        \
+  }                                                                                                                 \
+  extern "C" __global__ void __launch_bounds__(256)                                                                 \
+      NAME##_forward_chunks(double* parts, const Real* x, const Real* t, long long n, int length) {                 \
+    sum_chunk(parts, x, t, n, length, NAME##_value());                                                              \
+  }                                                                                                                 \
+  extern "C" __global__ void __launch_bounds__(256)                                                                 \
+      NAME##_backward(Real* dx, const Real* dy, const Real* x, const Real* t, float scale, int step, long long n) { \
+    const auto slope = [](float x, float t) { return SLOPE; };                                                      \
+    const Size i = own_element();                                                                                   \
+    if (i < n) dx[i] = scale * wide(dy[i * step]) * slope(x[i], t[i]);                                              \
   }
 
 LOSS(mse_loss, (x - t) * (x - t), 2.0f * (x - t))
@@ -65,7 +65,7 @@ LOSS(binary_cross_entropy, entropy(x, t), entropy_slope(x, t))
 LOSS(binary_cross_entropy_with_logits, logit_entropy(x, t), logit_slope(x, t))
 
 extern "C" __global__ void __launch_bounds__(256)
-    loss_forward_total(float* loss, const double* parts, double scale, long long n) {
+    loss_forward_total(Real* loss, const double* parts, double scale, long long n) {
   double total = 0.0;
   for (Size i = threadIdx.x; i < n; i += blockDim.x) total += parts[i];
   total = Block::merge(total, 0.0, AddDouble());

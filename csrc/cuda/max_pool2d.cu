@@ -8,12 +8,12 @@ struct Pooling {
 };
 
 extern "C" __global__ void __launch_bounds__(256)
-    max_pool2d_forward(float* y, long long* index, const float* x, long long planes, const Pooling s) {
+    max_pool2d_forward(Real* y, long long* index, const Real* x, long long planes, const Pooling s) {
   const Size all = planes * s.oh * s.ow, at = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (at >= all) return;
   const int row = static_cast<int>(at / s.ow % s.oh) * s.stride_h - s.pad_h;
   const int column = static_cast<int>(at % s.ow) * s.stride_w - s.pad_w;
-  const float* plane = x + at / (s.oh * s.ow) * s.h * s.w;
+  const Real* plane = x + at / (s.oh * s.ow) * s.h * s.w;
   float best = 0.0f;
   long long place = -1;
   for (int i = 0; i < s.kh; ++i) {
@@ -31,7 +31,7 @@ extern "C" __global__ void __launch_bounds__(256)
 // A warp for each plane, 32 gradients at a time: those for one place are added up by the first lane that has one of
 // them, in order, so that the bits do not depend on what runs first.
 extern "C" __global__ void __launch_bounds__(128)
-    max_pool2d_backward(float* dx, const float* dy, const long long* index, long long planes, long long outputs,
+    max_pool2d_backward(float* dx, const Real* dy, const long long* index, long long planes, long long outputs,
                         long long pixels) {
   const Size plane = warp_row();
   if (plane >= planes) return;
@@ -42,7 +42,7 @@ extern "C" __global__ void __launch_bounds__(128)
     __syncwarp();
     const bool there = begin + lane < outputs;
     const long long place = there ? index[begin + lane] : -1 - lane;
-    const float mine = there ? dy[begin + lane] : 0.0f;
+    const float mine = there ? wide(dy[begin + lane]) : 0.0f;
     const unsigned peers = __match_any_sync(kAllLanes, place);
     float total = 0.0f;
     for (int other = 0; other < kWarp; ++other) {
@@ -51,4 +51,10 @@ extern "C" __global__ void __launch_bounds__(128)
     }
     if (place >= 0 && lane == __ffs(static_cast<int>(peers)) - 1) dx[place] += total;
   }
+}
+
+// dx of a half, once its sums are complete.
+extern "C" __global__ void __launch_bounds__(256) max_pool2d_backward_round(Real* dx, const float* sums, long long n) {
+  const Size i = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i < n) dx[i] = sums[i];
 }

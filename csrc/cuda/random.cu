@@ -37,13 +37,12 @@ __device__ __forceinline__ float uniform(unsigned word) { return static_cast<flo
 
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(256)
-    uniform_fill(float* y, long long seed, long long offset, long long n) {
+extern "C" __global__ void __launch_bounds__(256) uniform_fill(Real* y, long long seed, long long offset, long long n) {
   for_elements(philox(seed, offset + counter_of_thread()), n, [=](Size i, unsigned word) { y[i] = uniform(word); });
 }
 
 // Box and Muller on pairs of words: r cos and r sin of 2 pi u, r = sqrt(-2 ln(u' + 2^-24)).
-extern "C" __global__ void __launch_bounds__(256) normal_fill(float* y, long long seed, long long offset, long long n) {
+extern "C" __global__ void __launch_bounds__(256) normal_fill(Real* y, long long seed, long long offset, long long n) {
   const Words words = philox(seed, offset + counter_of_thread());
   const Size first = 4 * counter_of_thread();
 #pragma unroll
@@ -59,7 +58,8 @@ extern "C" __global__ void __launch_bounds__(256) normal_fill(float* y, long lon
 
 // y = x scale where the stream's number, of 24 bits, is at least `dropped`, else 0; forward and backward are the same.
 extern "C" __global__ void __launch_bounds__(256)
-    dropout_forward(float* y, const float* x, float scale, int dropped, long long seed, long long offset, long long n) {
-  for_elements(philox(seed, offset + counter_of_thread()), n,
-               [=](Size i, unsigned word) { y[i] = static_cast<int>(word >> 8) >= dropped ? x[i] * scale : 0.0f; });
+    dropout_forward(Real* y, const Real* x, float scale, int dropped, long long seed, long long offset, long long n) {
+  for_elements(philox(seed, offset + counter_of_thread()), n, [=](Size i, unsigned word) {
+    y[i] = static_cast<int>(word >> 8) >= dropped ? wide(x[i]) * scale : 0.0f;
+  });
 }

@@ -3,7 +3,7 @@
 //   _warp, _block   inner = 1: a row is work for a warp or, where it is long, for a block
 //   _columns        inner > 1: a block takes 32 neighbouring results, so that loads are coalesced, and shares n among
 //                   its 8 warps
-//   _chunks         one sum of everything: blocks add up chunks, a second launch the sums of these
+//   _chunks         one sum of everything: blocks add up chunks; `_total` adds up the sums of these
 //
 // What is computed is a `State`: how it starts, takes in an element (with its place in n), merges with another that
 // saw other elements, and what it writes. Sums depend on the shapes alone, never on which block came first.
@@ -20,7 +20,10 @@ struct Sum {
     a.total += b.total;
     return a;
   }
-  __device__ __forceinline__ void write(float* y, float*, Size at, float divisor) const { y[at] = total / divisor; }
+  template <class Out>
+  __device__ __forceinline__ void write(Out* y, Real*, Size at, float divisor) const {
+    y[at] = total / divisor;
+  }
 };
 
 struct Product {
@@ -31,7 +34,10 @@ struct Product {
     a.total *= b.total;
     return a;
   }
-  __device__ __forceinline__ void write(float* y, float*, Size at, float) const { y[at] = total; }
+  template <class Out>
+  __device__ __forceinline__ void write(Out* y, Real*, Size at, float) const {
+    y[at] = total;
+  }
 };
 
 // The largest element (SIGN = 1) or the smallest (-1), and the first place where it stands. NaN beats all numbers.
@@ -50,7 +56,7 @@ struct Extremum {
   __device__ __forceinline__ Extremum operator()(Extremum a, Extremum b) const {
     return beats(b.value, b.place, a.value, a.place) ? b : a;
   }
-  __device__ __forceinline__ void write(float* y, long long* index, Size at, float) const {
+  __device__ __forceinline__ void write(Real* y, long long* index, Size at, float) const {
     y[at] = value, index[at] = place;
   }
 };
@@ -75,7 +81,10 @@ struct LogSumExp {
     all.total = scaled(a.total, a.peak, all.peak) + scaled(b.total, b.peak, all.peak);
     return all;
   }
-  __device__ __forceinline__ void write(float* y, float*, Size at, float) const { y[at] = logf(total) + peak; }
+  template <class Out>
+  __device__ __forceinline__ void write(Out* y, Real*, Size at, float) const {
+    y[at] = logf(total) + peak;
+  }
 };
 
 // Count, mean, and the sum of squared distances from it (Welford; merged as Chan, Golub and LeVeque do).
@@ -97,14 +106,14 @@ struct Variance {
     all.squares = a.squares + b.squares + apart * apart * a.count * share;
     return all;
   }
-  __device__ __forceinline__ void write(float* y, float* means, Size at, float correction) const {
+  __device__ __forceinline__ void write(Real* y, Real* means, Size at, float correction) const {
     y[at] = squares / fmaxf(0.0f, count - correction);
     means[at] = count > 0.0f ? mean : NAN;
   }
 };
 
-template <class Group, class State>
-__device__ __forceinline__ State reduce_row(const float* x, Size begin, Size end) {
+template <class Group, class State, class T>
+__device__ __forceinline__ State reduce_row(const T* x, Size begin, Size end) {
   State state;
   for (Size i = begin + Group::rank(); i < end; i += Group::size()) state.add(x[i], static_cast<int>(i));
   return Group::merge(state, State(), State());
@@ -112,7 +121,7 @@ __device__ __forceinline__ State reduce_row(const float* x, Size begin, Size end
 
 // Block (32, 8): `width` of the 32 results are there.
 template <class State, class Second>
-__device__ __forceinline__ void reduce_columns(float* y, Second* second, const float* x, float p, int n, Size inner) {
+__device__ __forceinline__ void reduce_columns(Real* y, Second* second, const Real* x, float p, int n, Size inner) {
   __shared__ State parts[8][kWarp];
   const Size tiles = (inner + kWarp - 1) / kWarp, outer = blockIdx.x / tiles;
   const Size column = blockIdx.x % tiles * kWarp + threadIdx.x;
@@ -128,42 +137,46 @@ __device__ __forceinline__ void reduce_columns(float* y, Second* second, const f
 
 }  // namespace
 
-#define REDUCTION(NAME, STATE, SECOND)                                                            \
-  extern "C" __global__ void __launch_bounds__(128)                                               \
-      NAME##_warp(float* y, SECOND* second, const float* x, float p, long long rows, int n) {     \
-    const Size row = warp_row();                                                                  \
-    if (row >= rows) return;                                                                      \
-    const STATE state = reduce_row<Warp, STATE>(x + row * n, 0, n);                               \
-    if (Warp::rank() == 0) state.write(y, second, row, p);                                        \
-  }                                                                                               \
-  extern "C" __global__ void __launch_bounds__(256)                                               \
-      NAME##_block(float* y, SECOND* second, const float* x, float p, int n) {                    \
-    const STATE state = reduce_row<Block, STATE>(x + static_cast<Size>(blockIdx.x) * n, 0, n);    \
-    if (threadIdx.x == 0) state.write(y, second, blockIdx.x, p);                                  \
-  }                                                                                               \
-  extern "C" __global__ void __launch_bounds__(256)                                               \
-      NAME##_columns(float* y, SECOND* second, const float* x, float p, int n, long long inner) { \
-    reduce_columns<STATE>(y, second, x, p, n, inner);                                             \
+#define REDUCTION(NAME, STATE, SECOND)                                                          \
+  extern "C" __global__ void __launch_bounds__(128)                                             \
+      NAME##_warp(Real* y, SECOND* second, const Real* x, float p, long long rows, int n) {     \
+    const Size row = warp_row();                                                                \
+    if (row >= rows) return;                                                                    \
+    const STATE state = reduce_row<Warp, STATE>(x + row * n, 0, n);                             \
+    if (Warp::rank() == 0) state.write(y, second, row, p);                                      \
+  }                                                                                             \
+  extern "C" __global__ void __launch_bounds__(256)                                             \
+      NAME##_block(Real* y, SECOND* second, const Real* x, float p, int n) {                    \
+    const STATE state = reduce_row<Block, STATE>(x + static_cast<Size>(blockIdx.x) * n, 0, n);  \
+    if (threadIdx.x == 0) state.write(y, second, blockIdx.x, p);                                \
+  }                                                                                             \
+  extern "C" __global__ void __launch_bounds__(256)                                             \
+      NAME##_columns(Real* y, SECOND* second, const Real* x, float p, int n, long long inner) { \
+    reduce_columns<STATE>(y, second, x, p, n, inner);                                           \
   }
 
-#define CHUNKED(NAME, STATE)                                                                                  \
-  extern "C" __global__ void __launch_bounds__(256)                                                           \
-      NAME##_chunks(float* parts, const float* x, long long n, int length) {                                  \
-    const Size begin = static_cast<Size>(blockIdx.x) * length, end = begin + length < n ? begin + length : n; \
-    const STATE state = reduce_row<Block, STATE>(x, begin, end);                                              \
-    if (threadIdx.x == 0) state.write(parts, nullptr, blockIdx.x, 1.0f);                                      \
+#define CHUNKED(NAME, STATE)                                                                                    \
+  extern "C" __global__ void __launch_bounds__(256)                                                             \
+      NAME##_chunks(float* parts, const Real* x, long long n, int length) {                                     \
+    const Size begin = static_cast<Size>(blockIdx.x) * length, end = begin + length < n ? begin + length : n;   \
+    const STATE state = reduce_row<Block, STATE>(x, begin, end);                                                \
+    if (threadIdx.x == 0) state.write(parts, nullptr, blockIdx.x, 1.0f);                                        \
+  }                                                                                                             \
+  extern "C" __global__ void __launch_bounds__(256) NAME##_total(Real* y, const float* parts, float p, int n) { \
+    const STATE state = reduce_row<Block, STATE>(parts, 0, n);                                                  \
+    if (threadIdx.x == 0) state.write(y, nullptr, 0, p);                                                        \
   }
 
-REDUCTION(sum_forward, Sum, float)
+REDUCTION(sum_forward, Sum, Real)
 CHUNKED(sum_forward, Sum)
-REDUCTION(mean_forward, Sum, float)
+REDUCTION(mean_forward, Sum, Real)
 CHUNKED(mean_forward, Sum)
-REDUCTION(prod_forward, Product, float)
+REDUCTION(prod_forward, Product, Real)
 CHUNKED(prod_forward, Product)
 REDUCTION(max_forward, Largest, long long)
 REDUCTION(min_forward, Smallest, long long)
-REDUCTION(logsumexp_forward, LogSumExp, float)
-REDUCTION(var_forward, Variance, float)
+REDUCTION(logsumexp_forward, LogSumExp, Real)
+REDUCTION(var_forward, Variance, Real)
 
 // dx_i = dy times the product of all others, the whole product divided by x_i. -------------------------------------
 

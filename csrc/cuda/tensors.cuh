@@ -11,7 +11,7 @@ struct Tensors {
   int count;
   int first[kTensors + 1];
   long long sizes[kTensors];
-  float* lists[kLists][kTensors];
+  Real* lists[kLists][kTensors];
 };
 
 namespace {
@@ -21,7 +21,7 @@ template <class F>
 __device__ __forceinline__ void for_chunk(const Tensors& tensors, const F& f) {
   int which = 0;
   while (static_cast<int>(blockIdx.x) >= tensors.first[which + 1]) ++which;
-  float* arrays[kLists];
+  Real* arrays[kLists];
 #pragma unroll
   for (int j = 0; j < kLists; ++j) arrays[j] = tensors.lists[j][which];
   const Size begin = static_cast<Size>(blockIdx.x - tensors.first[which]) * kChunk, size = tensors.sizes[which];

@@ -63,6 +63,12 @@ def wide(*names):
     return mark
 
 
+def single(function):
+    """Say of a launch function that it has no forms for halves."""
+    function.single = True
+    return function
+
+
 def blocks_for(n, threads, per_thread=1):
     """How many blocks of `threads` cover `n` elements."""
     return -(-n // (threads * per_thread))
@@ -75,8 +81,11 @@ def every():
         importlib.import_module(f"{__name__}.{module.name}")
     stems = {stem for stem, _ in LAUNCHES.values()}
     both = {stem for stem in stems if source.has_halves(build.kernel_text(stem))}
-    rows = [(name, *row, dtype) for name, row in LAUNCHES.items() if row[0] in both for dtype in source.HALVES]
-    return {f"{name}_{dtype}": (stem, in_halves(function, dtype)) for name, stem, function, dtype in rows} | LAUNCHES
+    found = {}
+    for name, (stem, function) in LAUNCHES.items():
+        for dtype in source.HALVES if stem in both and not hasattr(function, "single") else ():
+            found[f"{name}_{dtype}"] = stem, in_halves(function, dtype)
+    return found | LAUNCHES
 
 
 def in_halves(function, dtype):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigrad.cuda import simulator
-from minigrad.cuda.launches import Launch, blocks_for, launches
+from minigrad.cuda.launches import Launch, blocks_for, launches, wide
 from minigrad.cuda.launches.rows import ROWS_PER_BLOCK
 
 BATCH_DIMS, COLUMNS = 4, 256
@@ -45,12 +45,14 @@ def by_rows(entry, x, columns, args):
 
 
 @launches
+@wide("lse")
 def attention_forward(y, lse, q, k, v, mask, scale, causal):
     shape = attention(q=q, k=k, v=v, y=y, mask=mask)
     yield by_rows("attention_forward", q, v.shape[-1], (y, lse, q, k, v, mask, scale, causal, shape))
 
 
 @launches
+@wide("lse")
 def attention_backward(dq, dk, dv, dy, y, lse, q, k, v, mask, scale, causal):
     shape = attention(q=q, k=k, v=v, y=y, dy=dy, dq=dq, dk=dk, dv=dv, mask=mask)
     args = (dy, y, lse, q, k, v, mask, scale, causal, shape)

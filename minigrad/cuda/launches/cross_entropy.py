@@ -2,12 +2,13 @@
 
 from minigrad.backend.array import empty_beside
 from minigrad.backend.checks import check_targets
-from minigrad.cuda.launches import Launch, blocks_for, launches
+from minigrad.cuda.launches import Launch, blocks_for, launches, wide
 from minigrad.cuda.launches.rows import ROWS_PER_BLOCK
 from minigrad.dtypes import float64
 
 
 @launches
+@wide("lse", "count")
 def cross_entropy_forward(loss, lse, count, x, target, weight, ignore_index, smoothing):
     rows, classes = x.shape
     check_targets("cross_entropy", target, classes, ignore_index)
@@ -21,6 +22,7 @@ def cross_entropy_forward(loss, lse, count, x, target, weight, ignore_index, smo
 
 
 @launches
+@wide("lse", "count")
 def cross_entropy_backward(dx, dy, count, x, lse, target, weight, ignore_index, smoothing):
     rows, classes = x.shape
     step = int(dy.size == rows and count is None)

@@ -12,7 +12,8 @@ from minigrad.backend.devices import is_contiguous
 from minigrad.cuda import simulator
 from minigrad.cuda.launches import LAUNCHES, Launch, blocks_for, launches
 
-THREADS, MOST_BLOCKS, MAX_DIMS = 256, 4096, 8  # threads go on to further elements where blocks do not suffice
+THREADS, MOST_BLOCKS, MAX_DIMS = 256, 1 << 16, 8  # threads go on to further elements where blocks do not suffice
+PACK, LONG = 16, 1 << 22  # bytes that a thread loads at once: once, or of long arrays twice
 STRIDES = [("ndim", "i4"), ("sizes", "i4", MAX_DIMS), *[(name, "i8", MAX_DIMS) for name in "yab"]]
 strides_type = simulator.structure("Strides", STRIDES)
 where_type = simulator.structure("WhereStrides", [("arrays", strides_type.dtype), ("mask", "i8", MAX_DIMS)])
@@ -24,8 +25,13 @@ ROWS = {f"{name}_forward" for name in UNARY.split()} | {"neg_backward", "sign_ba
 ROWS_OF_TWO = {f"{name}_backward" for name in SAVED.split()} | {f"{name}_forward" for name in BINARY.split()}
 
 
-def grid_for(n):
-    return min(blocks_for(n, THREADS), MOST_BLOCKS)
+def grid_for(n, per_thread=1):
+    return min(blocks_for(n, THREADS, per_thread), MOST_BLOCKS)
+
+
+def packs_of(a):
+    """How many elements of a long array are for one thread."""
+    return (PACK if a.nbytes < LONG else 2 * PACK) // a.itemsize
 
 
 def one_input(name):
@@ -46,7 +52,7 @@ def each(name, y, a, b, p=0.0, q=0.0):
     """y = formula(a, b, p, q); b is an array or None."""
     n, shape = y.size, y.shape
     if is_plain(y, shape) and is_plain(a, shape) and (b is None or is_plain(b, shape)):
-        return [Launch(name, grid_for(n), THREADS, (y, a, b, p, q, n))]
+        return [Launch(name, grid_for(n, packs_of(a)), THREADS, (y, a, b, p, q, n))]
     _, strides = steps(y, a, b)
     return [Launch(f"{name}_strided", grid_for(n), THREADS, (y, a, b, p, q, strides_type.pack(*strides), n))]
 

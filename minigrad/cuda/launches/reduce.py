@@ -1,8 +1,9 @@
 """reduce: x (outer, n, inner) to (outer, inner), by rows if inner is 1, else by columns; a long sum in two steps."""
 
 from minigrad.backend.array import empty_beside
-from minigrad.cuda.launches import Launch, blocks_for, launches
+from minigrad.cuda.launches import Launch, blocks_for, launches, single
 from minigrad.cuda.launches.rows import LONGEST_FOR_A_WARP, ROWS_PER_BLOCK
+from minigrad.dtypes import float32
 
 LONG, CHUNK = 1 << 16, 1 << 13  # one sum of more elements than LONG is cut into chunks
 
@@ -20,10 +21,11 @@ def total(name, y, x, p=1.0):
     """A reduction whose result can be reduced further."""
     if y.size == 1 and x.size > LONG:
         count = blocks_for(x.size, CHUNK)
-        parts = empty_beside(x, (1, count, 1), x.dtype)
+        parts = empty_beside(x, (count,), float32)
         yield Launch(f"{name}_chunks", count, 256, (parts, x, x.size, CHUNK))
-        x = parts
-    yield reduction(name, y, None, x, p)
+        yield Launch(f"{name}_total", 1, 256, (y, parts, p, count))
+    else:
+        yield reduction(name, y, None, x, p)
 
 
 @launches
@@ -62,6 +64,7 @@ def var_forward(y, mean, x, correction):
 
 
 @launches
+@single
 def prod_backward(dx, dy, x):
     outer, n, inner = x.shape
     if inner == 1:
