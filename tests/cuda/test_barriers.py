@@ -25,7 +25,7 @@ REDUNDANT = [  # file, words of the line, the kernels, why
     (
         "common.cuh", "__syncthreads();  // the last merge may still be reading",
         r"(softmax|log_softmax|rms_norm)_(forward|backward)_block\w*|(sum|mean|max|min|logsumexp|var)_forward_block\w*|"
-        r"mean_forward_chunks|total_norm_chunks|total_norm_total|conv2d_backward_weight_bias|prod_backward_rows|"
+        r"mean_forward_(chunks|total)|total_norm_chunks|total_norm_total|conv2d_backward_weight_bias|prod_backward_rows|"
         r"(mse_loss|binary_cross_entropy\w*)_forward_chunks|loss_forward_total|nll_loss_forward_(chunks|total)",
         "these merge once in a block, or once with each operation, and those have `parts` of their own",
     ),
@@ -104,7 +104,7 @@ def line_of(place):
 def is_redundant(kernel, place):
     kernel = kernel.removesuffix(f"_{dtype_of(kernel)}")
     return any(
-        place[0] == file and words in line_of(place) and re.fullmatch(kernels, kernel)
+        place[0] == file and words in line_of(place) and re.fullmatch(kernels, re.sub("_b?float16$", "", kernel))
         for file, words, kernels, _ in REDUNDANT
     )
 

@@ -2,13 +2,14 @@
 
 from minigrad.backend.array import empty_beside
 from minigrad.backend.checks import check_targets
-from minigrad.cuda.launches import Launch, blocks_for, launches
+from minigrad.cuda.launches import Launch, blocks_for, launches, wide
 from minigrad.dtypes import float64
 
 CHUNK = 1 << 12
 
 
 @launches
+@wide("count")
 def nll_loss_forward(loss, count, x, target, weight, ignore_index):
     _, classes, inner = x.shape
     check_targets("nll_loss", target, classes, ignore_index)
@@ -23,6 +24,7 @@ def nll_loss_forward(loss, count, x, target, weight, ignore_index):
 
 
 @launches
+@wide("count")
 def nll_loss_backward(dx, dy, count, target, weight, ignore_index):
     _, classes, inner = dx.shape
     step = int(dy.size == target.size and count is None)
