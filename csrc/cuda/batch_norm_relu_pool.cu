@@ -34,48 +34,53 @@ __device__ __forceinline__ Size pixel(const Squares& s, Size corner, int which) 
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(256)
-    batch_norm_relu_pool_forward_statistics(float* mean, float* var, const float* x, long long n, int channels,
+    batch_norm_relu_pool_forward_statistics(float* mean, float* var, const Real* x, long long n, int channels,
                                             long long s) {
   channel_statistics(mean, var, x, n, channels, s);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    batch_norm_relu_pool_forward(float* y, unsigned char* code, const float* x, const float* mean, const float* var,
-                                 const float* weight, const float* bias, float eps, long long size, const Squares s) {
+    batch_norm_relu_pool_forward(Real* y, unsigned char* code, const Real* x, const float* mean, const float* var,
+                                 const Real* weight, const Real* bias, float eps, long long size, const Squares s) {
   const Size i = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= size) return;
   const Square at(s, i);
   const int c = at.channel;
-  const float scale = rstd_of(var[c], eps) * (weight ? weight[c] : 1.0f), shift = bias ? bias[c] : 0.0f;
+  const float scale = rstd_of(var[c], eps) * (weight ? wide(weight[c]) : 1.0f), shift = bias ? wide(bias[c]) : 0.0f;
   float best = 0.0f;
   int which = kNone;
   for (int k = 0; k < 4; ++k) {
-    const float value = (x[pixel(s, at.corner, k)] - mean[c]) * scale + shift;
+    const float value = (wide(x[pixel(s, at.corner, k)]) - mean[c]) * scale + shift;
     if (value > best) best = value, which = k;
     if (value != value) best = value, which = kNone;  // NaN stays: nothing is larger
   }
   y[i] = best, code[i] = static_cast<unsigned char>(which);
 }
 
-// across = sum of g xhat, which is dw, and along = sum of g, which is db; g is dy where the code says, 0 elsewhere
+// across = sum of g xhat, which is dw, and along = sum of g, which is db, of which dw and db may be null; g is dy where
+// the code says, 0 elsewhere
 extern "C" __global__ void __launch_bounds__(256)
-    batch_norm_relu_pool_backward_sums(float* across, float* along, const float* dy, const unsigned char* code,
-                                       const float* x, const float* mean, const float* var, float eps, long long n,
-                                       const Squares s) {
+    batch_norm_relu_pool_backward_sums(float* across, float* along, Real* dw, Real* db, const Real* dy,
+                                       const unsigned char* code, const Real* x, const float* mean, const float* var,
+                                       float eps, long long n, const Squares s) {
   const float center = mean[blockIdx.x], rstd = rstd_of(var[blockIdx.x], eps);
   float products = 0.0f, total = 0.0f;
   for_channel(n, s.channels, static_cast<Size>(s.rows) * s.cols, [&](Size i) {
     if (code[i] == kNone) return;
-    products += dy[i] * ((x[pixel(s, Square(s, i).corner, code[i])] - center) * rstd), total += dy[i];
+    const float g = dy[i];
+    products += g * ((wide(x[pixel(s, Square(s, i).corner, code[i])]) - center) * rstd), total += g;
   });
   products = sum<Block>(products);
   total = sum<Block>(total);
-  if (threadIdx.x == 0) across[blockIdx.x] = products, along[blockIdx.x] = total;
+  if (threadIdx.x > 0) return;
+  across[blockIdx.x] = products, along[blockIdx.x] = total;
+  if (dw) dw[blockIdx.x] = products;
+  if (db) db[blockIdx.x] = total;
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    batch_norm_relu_pool_backward_input(float* dx, const float* dy, const unsigned char* code, const float* x,
-                                        const float* weight, const float* mean, const float* var, const float* across,
+    batch_norm_relu_pool_backward_input(Real* dx, const Real* dy, const unsigned char* code, const Real* x,
+                                        const Real* weight, const float* mean, const float* var, const float* across,
                                         const float* along, float eps, long long size, const Squares s) {
   const Size i = static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= size) return;
@@ -83,8 +88,8 @@ extern "C" __global__ void __launch_bounds__(256)
   const Size plane = i / (static_cast<Size>(s.h) * s.w), square = (plane * s.rows + row / 2) * s.cols + column / 2;
   const int c = static_cast<int>(plane % s.channels);
   const bool inside = row / 2 < s.rows && column / 2 < s.cols;
-  const float g = inside && code[square] == row % 2 * 2 + column % 2 ? dy[square] : 0.0f;
+  const float g = inside && code[square] == row % 2 * 2 + column % 2 ? wide(dy[square]) : 0.0f;
   const float count = static_cast<float>(size / s.channels), rstd = rstd_of(var[c], eps);
-  const float xhat = (x[i] - mean[c]) * rstd;
-  dx[i] = (g - along[c] / count - xhat * (across[c] / count)) * rstd * (weight ? weight[c] : 1.0f);
+  const float xhat = (wide(x[i]) - mean[c]) * rstd;
+  dx[i] = (g - along[c] / count - xhat * (across[c] / count)) * rstd * (weight ? wide(weight[c]) : 1.0f);
 }

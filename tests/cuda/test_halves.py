@@ -11,6 +11,7 @@ import minigrad as mg
 from minigrad.backend.devices import kernels
 from minigrad.backend.simulated import SimArray
 from minigrad.cuda.launches import LAUNCHES, wide_places
+from minigrad.cuda.source import dtype_of
 from minigrad.kernel import KERNELS, widened
 from tests.cuda.test_kernels import CASES as ROWS
 from tests.cuda.test_kernels import copies, outputs, there
@@ -52,3 +53,23 @@ def test_mixed_floats_are_refused_and_then_widened():
     assert kernels(SimArray)["softmax_forward_bfloat16"](y, x) is NotImplemented
     KERNELS["softmax_forward"](y, x)
     same(y, np.full((2, 3, 1), 1 / 3), 2.0**-8, 0, "softmax of floats into halves")
+
+
+WIDENED = {  # kernels without such forms, and why halves may well be widened for them
+    "recurrence_forward": "carried in double; halves lose what a scan is for",
+    "cumsum_forward": "the same", "cumsum_backward": "the same",
+    "cumprod_forward": "the same", "cumprod_backward": "the same",
+    "prod_backward": "where a product leaves the range, dx holds half of the result for a while",
+    "int8_linear_forward": "its scales are float32 whatever the input is",
+    "conv2d_relu_pool_forward": "made for small float32 nets",
+    "conv2d_relu_pool_backward": "made for small float32 nets",
+    "conv2d_relu_pool_spread": "made for small float32 nets",
+    "linear_relu_backward": "stands in one file with the products, whose halves are in matmul_half.cu",
+    "linear_backward_bias": "stands in one file with the products, whose halves are in matmul_half.cu",
+}  # fmt: skip
+
+
+def test_kernels_without_forms_for_halves_are_known():
+    plain = {name for name in LAUNCHES if dtype_of(name) is None}
+    assert {name for name in plain if f"{name}_float16" not in kernels(SimArray)} == set(WIDENED)
+    assert {name for name in plain if f"{name}_bfloat16" not in kernels(SimArray)} == set(WIDENED)
