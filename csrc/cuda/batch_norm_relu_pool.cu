@@ -59,7 +59,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // across = sum of g xhat, which is dw, and along = sum of g, which is db, of which dw and db may be null; g is dy where
 // the code says, 0 elsewhere
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 4)
     batch_norm_relu_pool_backward_sums(float* across, float* along, Real* dw, Real* db, const Real* dy,
                                        const unsigned char* code, const Real* x, const float* mean, const float* var,
                                        float eps, long long n, const Squares s) {

@@ -5,8 +5,10 @@
 // aligned for that; `name_strided`, over any strides, 0 for a dimension that is broadcast.
 
 #include "gelu.cuh"
+#include "pack.cuh"
 
 constexpr int kMaxDims = 8;
+constexpr int kBlocks = sizeof(Real) == 4 ? 4 : 3;  // at a time on a multiprocessor; a fourth would let halves spill
 
 // Sizes, and for each array its steps in elements; the last dimension is the innermost.
 struct Strides {
@@ -19,18 +21,6 @@ namespace {
 
 __device__ __forceinline__ Size first_element() { return static_cast<Size>(blockIdx.x) * blockDim.x + threadIdx.x; }
 __device__ __forceinline__ Size all_threads() { return static_cast<Size>(gridDim.x) * blockDim.x; }
-
-// What one load of 16 bytes holds, and as many elements of another type.
-constexpr int kPack = 16 / sizeof(Real);
-template <class T>
-struct alignas(kPack * sizeof(T)) Pack {
-  T at[kPack];
-};
-
-template <class T>
-__device__ __forceinline__ bool aligned(const T* p) {
-  return reinterpret_cast<unsigned long long>(p) % sizeof(Pack<T>) == 0;
-}
 
 // y's pack i of a and, where b is an array, b.
 template <class T, class F>
@@ -113,7 +103,7 @@ __device__ __forceinline__ float floor_quotient(float a, float b) {
   struct NAME##_formula {                                                                                        \
     __device__ __forceinline__ auto operator()(float a, float b, float p, float q) const { return FORMULA; }     \
   };                                                                                                             \
-  extern "C" __global__ void __launch_bounds__(256, 4)                                                           \
+  extern "C" __global__ void __launch_bounds__(256, kBlocks)                                                     \
       NAME(T* y, const Real* a, const Real* b, float p, float q, long long n) {                                  \
     map(y, a, b, p, q, n, NAME##_formula());                                                                     \
   }                                                                                                              \
