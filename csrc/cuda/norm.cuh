@@ -2,7 +2,7 @@
 // the same two sums over the row. weight, bias, dw, db may be null.
 #pragma once
 
-#include "rows.cuh"
+#include "common.cuh"
 
 namespace {
 
@@ -12,53 +12,42 @@ struct RowStatistics {
 
 __device__ __forceinline__ float squared(float x) { return x * x; }
 
-// `Row` is a `Held` or a `Streamed` of the group.
-template <class Group, bool CENTER, class Row>
-__device__ __forceinline__ RowStatistics norm_row(const Row& row, Real* y, const Real* x, const Real* weight,
-                                                  const Real* bias, float eps) {
-  const auto xs = row.read(x);
+template <class Group, bool CENTER>
+__device__ __forceinline__ RowStatistics row_statistics(const Real* x, int cols, float eps) {
   float mean = 0.0f, squares = 0.0f;
   if (CENTER) {
-    row.each([&](Place at) { mean += xs[at]; });
-    mean = sum<Group>(mean) / row.cols;
+    for_columns<Group>(cols, [&](int c) { mean += wide(x[c]); });
+    mean = sum<Group>(mean) / cols;
   }
-  row.each([&](Place at) { squares += squared(xs[at] - mean); });
-  const float rstd = 1.0f / sqrtf(sum<Group>(squares) / row.cols + eps);
-  row.write(y, [&](Place at) {
-    const float scale = weight ? wide(weight[at.column]) : 1.0f, shift = bias ? wide(bias[at.column]) : 0.0f;
-    return (xs[at] - mean) * rstd * scale + shift;
-  });
-  return {mean, rstd};
-}
-
-// dx = rstd (g - mean g - xhat mean(g xhat)), g = dy weight; without the first mean where nothing was centered
-template <class Group, bool CENTER, class Row>
-__device__ __forceinline__ void norm_row_backward(const Row& row, Real* dx, const Real* dy, const Real* x,
-                                                  const Real* weight, RowStatistics found) {
-  const auto xs = row.read(x), dys = row.read(dy);
-  const auto g = [&](Place at) { return dys[at] * (weight ? wide(weight[at.column]) : 1.0f); };
-  const auto xhat = [&](Place at) { return (xs[at] - found.mean) * found.rstd; };
-  float mean_g = 0.0f, mean_gx = 0.0f;
-  row.each([&](Place at) { mean_g += g(at), mean_gx += g(at) * xhat(at); });
-  mean_g = CENTER ? sum<Group>(mean_g) / row.cols : 0.0f;
-  mean_gx = sum<Group>(mean_gx) / row.cols;
-  row.write(dx, [&](Place at) { return found.rstd * (g(at) - mean_g - xhat(at) * mean_gx); });
+  for_columns<Group>(cols, [&](int c) { squares += squared(wide(x[c]) - mean); });
+  return {mean, 1.0f / sqrtf(sum<Group>(squares) / cols + eps)};
 }
 
 template <class Group, bool CENTER>
 __device__ __forceinline__ RowStatistics norm_row(Real* y, const Real* x, const Real* weight, const Real* bias,
                                                   float eps, int cols) {
-  const Held<Group> held{cols, all_packed(cols, x, y)};
-  if (held.fits(cols)) return norm_row<Group, CENTER>(held, y, x, weight, bias, eps);
-  return norm_row<Group, CENTER>(Streamed<Group>{cols}, y, x, weight, bias, eps);
+  const RowStatistics row = row_statistics<Group, CENTER>(x, cols, eps);
+  for_columns<Group>(cols, [&](int c) {
+    y[c] = (wide(x[c]) - row.mean) * row.rstd * (weight ? wide(weight[c]) : 1.0f) + (bias ? wide(bias[c]) : 0.0f);
+  });
+  return row;
 }
 
+// dx = rstd (g - mean g - xhat mean(g xhat)), g = dy weight; without the first mean where nothing was centered
 template <class Group, bool CENTER>
 __device__ __forceinline__ void norm_row_backward(Real* dx, const Real* dy, const Real* x, const Real* weight,
-                                                  RowStatistics found, int cols) {
-  const Held<Group> held{cols, all_packed(cols, dx, dy, x)};
-  if (held.fits(cols)) return norm_row_backward<Group, CENTER>(held, dx, dy, x, weight, found);
-  norm_row_backward<Group, CENTER>(Streamed<Group>{cols}, dx, dy, x, weight, found);
+                                                  RowStatistics row, int cols) {
+  float mean_g = 0.0f, mean_gx = 0.0f;
+  for_columns<Group>(cols, [&](int c) {
+    const float g = wide(dy[c]) * (weight ? wide(weight[c]) : 1.0f);
+    mean_g += g, mean_gx += g * ((wide(x[c]) - row.mean) * row.rstd);
+  });
+  mean_g = CENTER ? sum<Group>(mean_g) / cols : 0.0f;
+  mean_gx = sum<Group>(mean_gx) / cols;
+  for_columns<Group>(cols, [&](int c) {
+    const float g = wide(dy[c]) * (weight ? wide(weight[c]) : 1.0f), xhat = (wide(x[c]) - row.mean) * row.rstd;
+    dx[c] = row.rstd * (g - mean_g - xhat * mean_gx);
+  });
 }
 
 // dw = sum of dy xhat, db = sum of dy over the rows, for 32 columns by a block (32, 8); in the order of the rows.

@@ -81,7 +81,7 @@ ROWS = [
      numbers(9)),
     ("rms_norm_forward", blank(2, 1030), blank(2), numbers(2, 1030), numbers(1030), 1e-5),
     *[("layer_norm_forward", blank(5, n), blank(5), blank(5), numbers(5, n), numbers(n), numbers(n), 1e-5)
-      for n in (64, 1032, 8200)],  # 16 bytes at a time: in a warp's registers, in a block's, in none
+      for n in (64, 1032, 8200)],
     *[("rms_norm_backward", blank(5, n), blank(n), numbers(5, n), numbers(5, n), numbers(n), numbers(5))
       for n in (64, 1032, 8200)],
     ("rms_norm_backward", blank(10, 1030), blank(1030), numbers(10, 1030), numbers(10, 1030), None, numbers(10)),
