@@ -30,6 +30,8 @@ CPU_ONLY = {  # part of a test's name -> why it says nothing about another devic
     "tests/test_benchmarks.py": "figures of the CPU",
     "tests/test_gpu_session.py": "benchmarks on the simulator",
     "tests/test_layout.py": "the sources",
+    "tests/test_kernel.py": "which body the CPU runs",
+    "tests/test_graph.py": "graphs of many thousand tiny ops, kernels aside",
     "tests/test_docs.py": "the documentation",
     "tests/test_doctor.py": "the installation",
     "tests/test_data": "data",
