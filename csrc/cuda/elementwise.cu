@@ -183,3 +183,29 @@ extern "C" __global__ void __launch_bounds__(256)
     y[at.y] = mask[m] ? (a ? wide(a[at.a]) : p) : (b ? wide(b[at.b]) : q);
   }
 }
+
+// y = a where a's neighbours lie along the last but one dimension, y's along the last: tiles of 32 x 32 turned over in
+// shared memory, so that neighbours are read and written by neighbours. Blocks are counted along the tiles of a matrix
+// first, then along the dimensions before. Rows of a tile are padded by a word: a column of it lies in all banks.
+constexpr int kSide = 32;
+
+extern "C" __global__ void __launch_bounds__(256) copy_forward_turned(Real* y, const Real* a, const Strides s) {
+  __shared__ Real tile[kSide][kSide + 4 / sizeof(Real)];
+  const int rows = s.sizes[s.ndim - 2], columns = s.sizes[s.ndim - 1];
+  const int across = (columns + kSide - 1) / kSide, down = (rows + kSide - 1) / kSide;
+  const int row0 = blockIdx.x / across % down * kSide, column0 = blockIdx.x % across * kSide;
+  const int neighbour = threadIdx.x;
+  int matrix = blockIdx.x / across / down;
+  for (int d = s.ndim - 3; d >= 0; --d) {
+    const int at = matrix % s.sizes[d];
+    matrix /= s.sizes[d];
+    y += at * s.y[d], a += at * s.a[d];
+  }
+  for (int c = threadIdx.y; c < kSide; c += 8)
+    if (row0 + neighbour < rows && column0 + c < columns)
+      tile[c][neighbour] = a[row0 + neighbour + (column0 + c) * s.a[s.ndim - 1]];
+  __syncthreads();
+  for (int r = threadIdx.y; r < kSide; r += 8)
+    if (row0 + r < rows && column0 + neighbour < columns)
+      y[(row0 + r) * s.y[s.ndim - 2] + column0 + neighbour] = tile[neighbour][r];
+}

@@ -111,10 +111,10 @@ extern "C" __global__ void __launch_bounds__(256)
         [&](float sum, int row, int column) { piece.y[static_cast<Size>(row) * n + column] = sum; }); \
   }
 
-REGISTER(matmul_forward_register_rows_rows, Along::depth, Along::width, 3)
+REGISTER(matmul_forward_register_rows_rows, Along::depth, Along::width, 2)
 REGISTER(matmul_forward_register_rows_columns, Along::depth, Along::depth, 3)
 REGISTER(matmul_forward_register_columns_rows, Along::width, Along::width, 2)
-REGISTER(matmul_forward_register_columns_columns, Along::width, Along::depth, 3)
+REGISTER(matmul_forward_register_columns_columns, Along::width, Along::depth, 2)
 
 #define WIDE(RUNG, NAME, A, B)                                                                                    \
   extern "C" __global__ void __launch_bounds__(256, 2)                                                            \

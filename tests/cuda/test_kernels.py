@@ -154,6 +154,7 @@ OTHERS = [
     ("dropout_backward", blank(7, 9), numbers(7, 9), 1.0, 5, 0),
     ("where_forward", blank(3, 4, 5), numbers(3, 4, 5) > 0, numbers(5), numbers(3, 4, 1)),
     ("exp_forward", blank(4, 300), numbers(4, 300)),
+    ("copy_forward", blank(8, 9), numbers(8, 9)),
     ("add_forward", blank(2, 3, 2, 3, 2, 3, 2, 3), numbers(3, 1, 3, 1, 3, 1, 3), numbers(2, 1, 2, 1, 2, 1, 2, 1)),
 ]
 LOSSES = [

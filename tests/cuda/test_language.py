@@ -276,10 +276,11 @@ def test_an_endless_loop_is_reported(kernel):
 
 @pytest.mark.parametrize("kernel", LINES)
 @pytest.mark.parametrize("mode", ["fast", "check"])
-def test_control_c_ends_a_launch(kernel, mode):
+def test_control_c_ends_a_launch(kernel, mode, request):
     """And leaves the simulator, and Python's own handler, as they were."""
-    endless = mg.cuda.compile(ENDLESS, mode=mode)[kernel]
-    handler = signal.getsignal(signal.SIGINT)
+    endless, handler = mg.cuda.compile(ENDLESS, mode=mode)[kernel], signal.default_int_handler
+    before = signal.signal(signal.SIGINT, handler)  # a job in the background starts with it ignored
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     with mg.cuda.simulate(patience=0), pytest.raises(KeyboardInterrupt, match="interrupted"):

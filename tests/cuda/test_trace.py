@@ -88,3 +88,16 @@ def test_a_thread_that_does_nothing():
         mg.cuda.step("softmax_forward_warp", lambda: mg.softmax(x, 1), thread=5, gdb=False)
     with pytest.raises(KeyError, match="no kernel 'nothing'"):
         mg.cuda.step("nothing", lambda: None)
+
+
+def test_a_transposed_copy_moves_whole_sectors():
+    """Read along one dimension and written along the other, by way of tiles whose columns lie in all banks."""
+    x = mg.zeros(64, 64, device="cuda-sim")
+    with tracing("copy_forward_turned") as trace:
+        x.T.contiguous()
+    assert {(c.kind, c.verb, c.each) for c in trace.costs()} == {
+        ("global", "read", 4.0),
+        ("global", "write", 4.0),
+        ("shared", "read", 1.0),
+        ("shared", "write", 1.0),
+    }

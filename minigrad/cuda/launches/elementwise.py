@@ -13,12 +13,13 @@ from minigrad.cuda import simulator
 from minigrad.cuda.launches import LAUNCHES, Launch, blocks_for, launches
 
 THREADS, MOST_BLOCKS, MAX_DIMS = 256, 1 << 16, 8  # threads go on to further elements where blocks do not suffice
+SIDE = 32  # of the tiles that a copy turns over
 PACK, LONG = 16, 1 << 22  # bytes that a thread loads at once: once, or of long arrays twice
 STRIDES = [("ndim", "i4"), ("sizes", "i4", MAX_DIMS), *[(name, "i8", MAX_DIMS) for name in "yab"]]
 strides_type = simulator.structure("Strides", STRIDES)
 where_type = simulator.structure("WhereStrides", [("arrays", strides_type.dtype), ("mask", "i8", MAX_DIMS)])
 
-UNARY = "copy neg sign abs exp log sqrt relu sigmoid tanh erf silu gelu gelu_tanh clamp pow_scalar"
+UNARY = "neg sign abs exp log sqrt relu sigmoid tanh erf silu gelu gelu_tanh clamp pow_scalar"
 SAVED = "abs exp log sqrt relu sigmoid tanh erf silu gelu gelu_tanh clamp pow_scalar"
 BINARY = "add sub mul div pow maximum minimum floor_divide trunc_divide remainder eq ne gt lt ge le"
 ROWS = {f"{name}_forward" for name in UNARY.split()} | {"neg_backward", "sign_backward"}  # y, a, numbers
@@ -108,6 +109,23 @@ for _name in ROWS:
     LAUNCHES[_name] = "elementwise", one_input(_name)
 for _name in ROWS_OF_TWO:
     LAUNCHES[_name] = "elementwise", two_inputs(_name)
+
+
+@launches
+def copy_forward(y, a):
+    return turned(y, a) or each("copy_forward", y, a, None)
+
+
+def turned(y, a):
+    """Launches where neighbours in `a` are not neighbours in y, but lie along the dimension before; else None."""
+    if not y.size or is_plain(a, y.shape):
+        return None
+    (of_y, of_a, _), strides = steps(y, a, None)
+    ndim, sizes = strides[0], strides[1 : 1 + strides[0]]
+    if ndim < 2 or min(sizes[-2:]) < SIDE // 4 or (of_y[ndim - 1], of_a[ndim - 2]) != (1, 1):
+        return None
+    tiles = math.prod(sizes[:-2]) * blocks_for(sizes[-2], SIDE) * blocks_for(sizes[-1], SIDE)
+    return [Launch("copy_forward_turned", tiles, (SIDE, 8), (y, a, strides_type.pack(*strides)))]
 
 
 @launches
