@@ -126,10 +126,13 @@ def _assign(out, x):
 
 
 def _copies(out, x):
-    """The kernel of another device that copies `x` into `out`, where it has one for two such arrays that lie apart."""
+    """The kernel of another device that copies `x` into `out`, where it has one for two such arrays that lie apart.
+
+    What is one block of memory in both needs none.
+    """
     if type(x) is not type(out) or x.dtype != out.dtype or x.shape != out.shape or owner(x) is owner(out):
         return None
-    if out.ndim > MOST_DIMS or out.dtype not in _COPIES:
+    if out.ndim > MOST_DIMS or out.dtype not in _COPIES or (out.flags.c_contiguous and x.flags.c_contiguous):
         return None
     return devices.kernels(out.__class__).get(_COPIES[out.dtype])
 
