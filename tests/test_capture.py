@@ -60,10 +60,10 @@ def batches(dtype=np.float32, n=6):
     ]
 
 
-def training(build, optimizer, captured, change=None, dtype=mg.float32):
+def training(build, optimizer, captured, change=None, dtype=mg.float32, device="cpu"):
     """Losses, parameters and buffers after some steps; `change(model, optimizer, i)` runs before step i."""
     mg.manual_seed(0)
-    model = build().to(dtype)
+    model = build().to(dtype).to(device)
     opt = optimizer(model.parameters())
     scheduler = optim.lr_scheduler.ExponentialLR(opt, 0.9)
 
@@ -78,11 +78,11 @@ def training(build, optimizer, captured, change=None, dtype=mg.float32):
     for i, (x, y) in enumerate(batches(dtype)):
         if change:
             change(model, opt, i)
-        losses.append(run(x, y).item())
+        losses.append(run(x.to(device), y.to(device)))
         scheduler.step()
-    state = {k: v.numpy() for k, v in model.state_dict().items()}
-    grads = [None if p.grad is None else p.grad.numpy() for p in model.parameters()]
-    return losses, state, grads, run
+    state = {k: v.cpu().numpy() for k, v in model.state_dict().items()}
+    grads = [None if p.grad is None else p.grad.cpu().numpy() for p in model.parameters()]
+    return [x.item() for x in losses], state, grads, run
 
 
 def check_training(build, optimizer, change=None, dtype=mg.float32):

@@ -85,23 +85,25 @@ def test_results_are_those_of_the_cpu(cupy, function, kernel):
     assert kernel is None or any(name.startswith(kernel) for name in started())
 
 
-def test_a_net_trains_as_on_the_cpu_without_waiting(cupy):
-    def losses(device):
-        mg.manual_seed(3)
-        model = mg.nn.Sequential(mg.nn.Linear(6, 16), mg.nn.ReLU(), mg.nn.Linear(16, 3)).to(device)
-        optimizer = mg.optim.Adam(model.parameters(), lr=0.05)
-        x, y = mg.randn(20, 6).to(device), mg.randint(0, 3, (20,)).to(device)
-        fake_cupy.counts["synchronisations"], found = 0, []
-        for _ in range(3):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            found.append(loss.detach())
-        waited = fake_cupy.counts["synchronisations"]
-        return [loss.item() for loss in found], waited
+def few_steps(device):
+    """The losses of a small net, and how often its steps waited for the GPU."""
+    mg.manual_seed(3)
+    model = mg.nn.Sequential(mg.nn.Linear(6, 16), mg.nn.ReLU(), mg.nn.Linear(16, 3)).to(device)
+    optimizer = mg.optim.Adam(model.parameters(), lr=0.05)
+    x, y = mg.randn(20, 6).to(device), mg.randint(0, 3, (20,)).to(device)
+    fake_cupy.counts["synchronisations"], found = 0, []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        found.append(loss.detach())
+    waited = fake_cupy.counts["synchronisations"]
+    return [loss.item() for loss in found], waited
 
-    (there, waited), (here, _) = losses("cuda"), losses("cpu")
+
+def test_a_net_trains_as_on_the_cpu_without_waiting(cupy):
+    (there, waited), (here, _) = few_steps("cuda"), few_steps("cpu")
     np.testing.assert_allclose(there, here, 1e-4)
     assert waited == 0
     assert {"adam_step", "cross_entropy_backward"} <= set(started())

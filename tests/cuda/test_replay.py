@@ -26,6 +26,7 @@ from tests.test_capture import (
     regular,
     replays,
     reseed,
+    training,
     weight_decay,
 )
 
@@ -52,32 +53,9 @@ def device(request):
     return request.param
 
 
-def training(build, optimizer, captured, device, change=None, dtype=mg.float32):
-    """Losses and state after some steps; `change(model, optimizer, i)` is done before step i."""
-    mg.manual_seed(0)
-    model = build().to(dtype).to(device)
-    opt = optimizer(model.parameters())
-    scheduler = optim.lr_scheduler.ExponentialLR(opt, 0.9)
-
-    def step(x, y):
-        opt.zero_grad()
-        loss = F.cross_entropy(model(x), y)
-        loss.backward()
-        opt.step()
-        return loss
-
-    run, losses = mg.capture(step) if captured else step, []
-    for i, (x, y) in enumerate(batches()):
-        if change:
-            change(model, opt, i)
-        losses.append(run(x.to(dtype).to(device), y.to(device)))
-        scheduler.step()
-    return [x.item() for x in losses], {k: v.cpu().numpy() for k, v in model.state_dict().items()}, run
-
-
 def check_training(build, optimizer, device, dtype=mg.float32):
-    losses, state, _ = training(build, optimizer, False, device, dtype=dtype)
-    found, found_state, run = training(build, optimizer, True, device, dtype=dtype)
+    losses, state, *_ = training(build, optimizer, False, None, dtype, device)
+    found, found_state, _, run = training(build, optimizer, True, None, dtype, device)
     assert found == losses
     for name in state:
         np.testing.assert_array_equal(found_state[name], state[name], err_msg=name)
@@ -132,7 +110,7 @@ def replace_bias(model, opt, i):
 @pytest.mark.parametrize("change", [replace_bias, freeze, evaluate, weight_decay, reseed])
 def test_what_changes_is_noticed(driver, change):
     def found(captured):
-        losses, state, _ = training(regular, OPTIMIZERS["Adam"], captured, "cuda", change)
+        losses, state, *_ = training(regular, OPTIMIZERS["Adam"], captured, change, device="cuda")
         return losses, [x.tolist() for x in state.values()]
 
     assert found(True) == found(False)
