@@ -27,12 +27,7 @@ extern "C" __global__ void __launch_bounds__(256)
   float products = 0.0f, total = 0.0f;
   for_channel(n, channels, s,
               [&](Size i) { products += wide(dy[i]) * ((wide(x[i]) - center) * rstd), total += wide(dy[i]); });
-  products = sum<Block>(products);
-  total = sum<Block>(total);
-  if (threadIdx.x > 0) return;
-  across[blockIdx.x] = products, along[blockIdx.x] = total;
-  if (dw) dw[blockIdx.x] = products;
-  if (db) db[blockIdx.x] = total;
+  keep_channel_sums(across, along, dw, db, products, total);
 }
 
 extern "C" __global__ void __launch_bounds__(256)

@@ -24,4 +24,15 @@ __device__ __forceinline__ void channel_statistics(float* mean, float* var, cons
   if (threadIdx.x == 0) mean[blockIdx.x] = center, var[blockIdx.x] = squares;
 }
 
+// across = dw and along = db: what the threads of this block found of its channel; dw and db may be null.
+__device__ __forceinline__ void keep_channel_sums(float* across, float* along, Real* dw, Real* db, float products,
+                                                  float total) {
+  products = sum<Block>(products);
+  total = sum<Block>(total);
+  if (threadIdx.x > 0) return;
+  across[blockIdx.x] = products, along[blockIdx.x] = total;
+  if (dw) dw[blockIdx.x] = products;
+  if (db) db[blockIdx.x] = total;
+}
+
 }  // namespace

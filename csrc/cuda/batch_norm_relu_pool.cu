@@ -70,12 +70,7 @@ extern "C" __global__ void __launch_bounds__(256, 4)
     const float g = dy[i];
     products += g * ((wide(x[pixel(s, Square(s, i).corner, code[i])]) - center) * rstd), total += g;
   });
-  products = sum<Block>(products);
-  total = sum<Block>(total);
-  if (threadIdx.x > 0) return;
-  across[blockIdx.x] = products, along[blockIdx.x] = total;
-  if (dw) dw[blockIdx.x] = products;
-  if (db) db[blockIdx.x] = total;
+  keep_channel_sums(across, along, dw, db, products, total);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
